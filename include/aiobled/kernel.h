@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The door to the kernel: every socket the daemon opens to it comes through one of these calls. Engines take the table
+ * as an argument, so that tests put socketpairs behind it; kernel_linux is the real one.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "aiobled/addr.h"
+
+struct kernel {
+	/** mgmt() - the control channel: SOCK_RAW, HCI_CHANNEL_CONTROL. Return: fd or -errno. */
+	int (*mgmt)(const struct kernel *k);
+
+	/**
+	 * hci() - raw channel of hciN, its filter set to the events of hci_chan.h
+	 *
+	 * Return: fd; -EPERM when CAP_NET_RAW is missing (the filter, read back, lacks LE Meta); or another -errno.
+	 */
+	int (*hci)(const struct kernel *k, uint16_t index);
+
+	/**
+	 * att_connect() - start a non-blocking connect of the ATT fixed channel
+	 * @local: identity address of the adapter (bound; never "any")
+	 * @peer:  whom to connect
+	 *
+	 * The receive MTU is 517 and the receive buffer is forced to 1 MiB before the connect (linux.md: unread PDUs are lost).
+	 *
+	 * Return: fd, connected or connecting (writable when decided: att_connect_result()); or -errno: -EBUSY while a
+	 * channel to the peer exists, -EHOSTUNREACH for an unknown adapter address or one that is off.
+	 */
+	int (*att_connect)(const struct kernel *k, const struct addr *local, const struct addr *peer);
+
+	/** att_connect_result() - after the fd became writable: 0 or -errno */
+	int (*att_connect_result)(const struct kernel *k, int fd);
+
+	/** att_handle() - HCI connection handle behind a connected channel. Return: 0 or -errno. */
+	int (*att_handle)(const struct kernel *k, int fd, uint16_t *ret_handle);
+
+	/** att_security() - level 1 none, 2 encrypted, 3 authenticated, 4 authenticated Secure Connections; key size in bytes */
+	int (*att_security)(const struct kernel *k, int fd, uint8_t *ret_level, uint8_t *ret_key_size);
+};
+
+extern const struct kernel kernel_linux;
+
+/**
+ * kernel_fault() - a known fault of the running kernel
+ *
+ * Return: a sentence for people (static), or NULL.
+ */
+const char *kernel_fault(void);
+
+/** kernel_fault_of() - the same for a given uname release and version string; for tests */
+const char *kernel_fault_of(const char *release, const char *version);
