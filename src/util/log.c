@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where log lines go. The journal is chosen when $JOURNAL_STREAM names our stderr, so that a unit gets structured
- * fields and a person at a terminal gets text.
+ * Where log lines go. The journal is chosen when $JOURNAL_STREAM names our stderr, so that a unit
+ * gets structured fields and a person at a terminal gets text.
  */
 #include "aiobled/log.h"
 
@@ -36,8 +36,9 @@ int log_level_parse(const char *s, enum log_level *ret)
 		const char *name;
 		enum log_level level;
 	} names[] = {
-		{ "error", LOG_LEVEL_ERROR },	{ "warning", LOG_LEVEL_WARNING }, { "notice", LOG_LEVEL_NOTICE },
-		{ "info", LOG_LEVEL_INFO },	{ "debug", LOG_LEVEL_DEBUG },
+		{"error", LOG_LEVEL_ERROR},   {"warning", LOG_LEVEL_WARNING},
+		{"notice", LOG_LEVEL_NOTICE}, {"info", LOG_LEVEL_INFO},
+		{"debug", LOG_LEVEL_DEBUG},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -58,8 +59,8 @@ static bool stderr_is_journal(void)
 	struct stat st;
 
 	if (known < 0)
-		known = env && sscanf(env, "%llu:%llu", &dev, &ino) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
-			st.st_dev == dev && st.st_ino == ino;
+		known = env && sscanf(env, "%llu:%llu", &dev, &ino) == 2 &&
+		        fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 	return known;
 }
 
@@ -74,12 +75,13 @@ void log_write(enum log_level level, const char *object, const char *fmt, ...)
 	if (stderr_is_journal()) {
 		if (object)
 			(void)sd_journal_send("MESSAGE=%s: %s", object, line, "PRIORITY=%d", level,
-					      "AIOBLE_OBJECT=%s", object, NULL);
+			                      "AIOBLE_OBJECT=%s", object, NULL);
 		else
 			(void)sd_journal_send("MESSAGE=%s", line, "PRIORITY=%d", level, NULL);
 		return;
 	}
-	(void)fprintf(stderr, "<%d>%s%s%s\n", level, object ? object : "", object ? ": " : "", line);
+	(void)fprintf(stderr, "<%d>%s%s%s\n", level, object ? object : "", object ? ": " : "",
+	              line);
 }
 
 bool log_limit_pass(struct log_limit *limit, uint64_t now_us, unsigned int *ret_suppressed)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * libevent behind one door. Only descriptors go to libevent; timers and deferred calls are our own lists, because their
- * order within a pass is a promise (see loop.h) and because tests move their clock. Timers are kept sorted by due time,
- * found from the tail: most timeouts of a kind are equal, so insertion is short.
+ * libevent behind one door. Only descriptors go to libevent; timers and deferred calls are our own
+ * lists, because their order within a pass is a promise (see loop.h) and because tests move their
+ * clock. Timers are kept sorted by due time, found from the tail: most timeouts of a kind are
+ * equal, so insertion is short.
  */
 #include "aiobled/loop.h"
 
@@ -145,8 +146,8 @@ static int loop_poll(struct loop *loop, bool wait)
 	if (wait_us == 0) {
 		flags = EVLOOP_NONBLOCK;
 	} else if (wait_us != UINT64_MAX) {
-		struct timeval tv = { .tv_sec = (time_t)(wait_us / 1000000),
-				      .tv_usec = (suseconds_t)(wait_us % 1000000) };
+		struct timeval tv = {.tv_sec = (time_t)(wait_us / 1000000),
+		                     .tv_usec = (suseconds_t)(wait_us % 1000000)};
 
 		if (evtimer_add(loop->wake, &tv) < 0)
 			return -ENOMEM;
@@ -270,16 +271,18 @@ static void on_ready(_unused_ evutil_socket_t fd, short what, void *data)
 	io->fn(io, ready);
 }
 
-int loop_io_init(struct loop_io *io, struct loop *loop, int fd, void (*fn)(struct loop_io *io, int ready))
+int loop_io_init(struct loop_io *io, struct loop *loop, int fd,
+                 void (*fn)(struct loop_io *io, int ready))
 {
-	*io = (struct loop_io){ .loop = loop, .fd = fd, .fn = fn };
+	*io = (struct loop_io){.loop = loop, .fd = fd, .fn = fn};
 	io->ev = event_new(loop->base, fd, EV_PERSIST, on_ready, io);
 	return io->ev ? 0 : -ENOMEM;
 }
 
 int loop_io_set(struct loop_io *io, int events)
 {
-	short what = (short)(EV_PERSIST | (events & LOOP_READ ? EV_READ : 0) | (events & LOOP_WRITE ? EV_WRITE : 0));
+	short what = (short)(EV_PERSIST | (events & LOOP_READ ? EV_READ : 0) |
+	                     (events & LOOP_WRITE ? EV_WRITE : 0));
 
 	if (events == io->events)
 		return 0;
@@ -288,7 +291,8 @@ int loop_io_set(struct loop_io *io, int events)
 	io->events = 0;
 	if (!events)
 		return 0;
-	if (event_assign(io->ev, event_get_base(io->ev), io->fd, what, on_ready, io) < 0 || event_add(io->ev, NULL) < 0)
+	if (event_assign(io->ev, event_get_base(io->ev), io->fd, what, on_ready, io) < 0 ||
+	    event_add(io->ev, NULL) < 0)
 		return -EIO;
 	io->events = events;
 	return 0;
@@ -298,12 +302,12 @@ void loop_io_deinit(struct loop_io *io)
 {
 	if (io->ev)
 		event_free(io->ev);
-	*io = (struct loop_io){ .fd = -1 };
+	*io = (struct loop_io){.fd = -1};
 }
 
 void timer_init(struct timer *t, struct loop *loop, void (*fn)(struct timer *t))
 {
-	*t = (struct timer){ .loop = loop, .fn = fn };
+	*t = (struct timer){.loop = loop, .fn = fn};
 	list_init(&t->link);
 }
 
@@ -337,7 +341,7 @@ void timer_stop(struct timer *t)
 
 void defer_init(struct defer *d, struct loop *loop, void (*fn)(struct defer *d))
 {
-	*d = (struct defer){ .loop = loop, .fn = fn };
+	*d = (struct defer){.loop = loop, .fn = fn};
 	list_init(&d->link);
 }
 

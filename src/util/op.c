@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One awaited operation. Everything hangs on the order in op_complete(): unlink first, then tell; after done() the op
- * may not exist any more.
+ * One awaited operation. Everything hangs on the order in op_complete(): unlink first, then tell;
+ * after done() the op may not exist any more.
  */
 #include "aiobled/op.h"
 
@@ -23,13 +23,14 @@ static void on_later(struct defer *d)
 
 void op_init(struct op *op, struct loop *loop, void (*done)(struct op *op, int res))
 {
-	*op = (struct op){ .done = done };
+	*op = (struct op){.done = done};
 	list_init(&op->link);
 	timer_init(&op->deadline, loop, on_deadline);
 	defer_init(&op->later, loop, on_later);
 }
 
-void op_start(struct op *op, struct list *queue, void (*withdraw)(struct op *op), uint32_t timeout_ms)
+void op_start(struct op *op, struct list *queue, void (*withdraw)(struct op *op),
+              uint32_t timeout_ms)
 {
 	assert(!op->live);
 	op->live = true;

@@ -9,7 +9,8 @@
 
 #include "aiobled/cleanup.h"
 
-/* Core 5.4, Vol 3, Part F, 3.4.1.1, table 3.4; 0xfc-0xff: Core Specification Supplement, Part B, 1.2 */
+/* Core 5.4, Vol 3, Part F, 3.4.1.1, table 3.4; 0xfc-0xff: Core Specification Supplement, Part
+ * B, 1.2 */
 static const char *const att_names[] = {
 	[0x01] = "invalid handle",
 	[0x02] = "read not permitted",
@@ -87,18 +88,12 @@ static const char *const l2cap_names[] = {
 
 /* Core 5.4, Vol 3, Part H, 3.5.5, table 3.7 */
 static const char *const smp_names[] = {
-	[0x01] = "passkey entry failed",
-	[0x02] = "OOB not available",
-	[0x03] = "authentication requirements",
-	[0x04] = "confirm value failed",
-	[0x05] = "pairing not supported",
-	[0x06] = "encryption key size",
-	[0x07] = "command not supported",
-	[0x08] = "unspecified reason",
-	[0x09] = "repeated attempts",
-	[0x0a] = "invalid parameters",
-	[0x0b] = "DHKey check failed",
-	[0x0c] = "numeric comparison failed",
+	[0x01] = "passkey entry failed",        [0x02] = "OOB not available",
+	[0x03] = "authentication requirements", [0x04] = "confirm value failed",
+	[0x05] = "pairing not supported",       [0x06] = "encryption key size",
+	[0x07] = "command not supported",       [0x08] = "unspecified reason",
+	[0x09] = "repeated attempts",           [0x0a] = "invalid parameters",
+	[0x0b] = "DHKey check failed",          [0x0c] = "numeric comparison failed",
 };
 
 /* the kernel's include/net/bluetooth/mgmt.h, by number */
@@ -132,11 +127,11 @@ struct domain {
 };
 
 static const struct domain domains[] = {
-	[RES_DOMAIN_ATT] = { "ATT", att_names, ARRAY_SIZE(att_names) },
-	[RES_DOMAIN_HCI] = { "HCI", hci_names, ARRAY_SIZE(hci_names) },
-	[RES_DOMAIN_L2CAP] = { "L2CAP", l2cap_names, ARRAY_SIZE(l2cap_names) },
-	[RES_DOMAIN_SMP] = { "SMP", smp_names, ARRAY_SIZE(smp_names) },
-	[RES_DOMAIN_MGMT] = { "kernel mgmt", mgmt_names, ARRAY_SIZE(mgmt_names) },
+	[RES_DOMAIN_ATT] = {"ATT", att_names, ARRAY_SIZE(att_names)},
+	[RES_DOMAIN_HCI] = {"HCI", hci_names, ARRAY_SIZE(hci_names)},
+	[RES_DOMAIN_L2CAP] = {"L2CAP", l2cap_names, ARRAY_SIZE(l2cap_names)},
+	[RES_DOMAIN_SMP] = {"SMP", smp_names, ARRAY_SIZE(smp_names)},
+	[RES_DOMAIN_MGMT] = {"kernel mgmt", mgmt_names, ARRAY_SIZE(mgmt_names)},
 };
 
 static const char *domain_name(const struct domain *d, uint8_t code)
@@ -162,11 +157,14 @@ const char *res_text(int res, char *buf, size_t size)
 	const char *name;
 
 	if (res <= 0 || (size_t)(res >> 8) >= ARRAY_SIZE(domains) || !domains[res >> 8].label) {
-		(void)snprintf(buf, size, "%s", res == 0 ? "success" : strerror(res < 0 ? -res : res));
+		(void)snprintf(buf, size, "%s",
+		               res == 0 ? "success" : strerror(res < 0 ? -res : res));
 		return buf;
 	}
 	d = &domains[res_domain(res)];
-	name = res_domain(res) == RES_DOMAIN_ATT ? att_error_name(res_code(res)) : domain_name(d, res_code(res));
-	(void)snprintf(buf, size, "%s 0x%02x (%s)", d->label, res_code(res), name ? name : "no name in the specification");
+	name = res_domain(res) == RES_DOMAIN_ATT ? att_error_name(res_code(res))
+	                                         : domain_name(d, res_code(res));
+	(void)snprintf(buf, size, "%s 0x%02x (%s)", d->label, res_code(res),
+	               name ? name : "no name in the specification");
 	return buf;
 }

@@ -28,7 +28,7 @@ static void keeps_order_and_forgets_removed(void **state)
 	list_del(&items[1].link);
 	list_del(&items[1].link); /* twice is once */
 	assert_false(list_linked(&items[1].link));
-	list_for_each(it, &head, link)
+	list_for_each (it, &head, link)
 		sum = sum * 10 + it->n;
 	assert_int_equal(sum, 2);
 	assert_int_equal(list_first(&head, struct item, link)->n, 0);
@@ -42,7 +42,7 @@ static void survives_removal_of_the_current(void **state)
 	int seen = 0;
 
 	add(&head, items, 4);
-	list_for_each_safe(it, tmp, &head, link) {
+	list_for_each_safe (it, tmp, &head, link) {
 		list_del(&it->link);
 		seen++;
 	}

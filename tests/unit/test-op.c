@@ -158,12 +158,9 @@ static void failing_all_survives_what_done_does(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(completes_once),
-		T(deadline_withdraws_then_tells),
-		T(zero_waits_for_ever),
-		T(known_result_is_told_later_and_can_be_dropped),
-		T(done_may_start_again),
-		T(failing_all_survives_what_done_does),
+		T(completes_once),       T(deadline_withdraws_then_tells),
+		T(zero_waits_for_ever),  T(known_result_is_told_later_and_can_be_dropped),
+		T(done_may_start_again), T(failing_all_survives_what_done_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

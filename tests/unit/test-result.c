@@ -19,16 +19,17 @@ static void has_words(void **state)
 		int res;
 		const char *text;
 	} rows[] = {
-		{ RES_ATT(0x05), "ATT 0x05 (insufficient authentication)" },
-		{ RES_ATT(0x80), "ATT 0x80 (application error)" },
-		{ RES_ATT(0xfd), "ATT 0xfd (client characteristic configuration improperly configured)" },
-		{ RES_HCI(0x08), "HCI 0x08 (connection timeout)" },
-		{ RES_HCI(0xee), "HCI 0xee (no name in the specification)" },
-		{ RES_MGMT(0x12), "kernel mgmt 0x12 (blocked by rfkill)" },
-		{ RES_SMP(0x04), "SMP 0x04 (confirm value failed)" },
-		{ RES_L2CAP(0x02), "L2CAP 0x02 (SPSM not supported)" },
-		{ 0, "success" },
-		{ -ETIMEDOUT, "Connection timed out" },
+		{RES_ATT(0x05), "ATT 0x05 (insufficient authentication)"},
+		{RES_ATT(0x80), "ATT 0x80 (application error)"},
+		{RES_ATT(0xfd),
+	         "ATT 0xfd (client characteristic configuration improperly configured)"},
+		{RES_HCI(0x08), "HCI 0x08 (connection timeout)"},
+		{RES_HCI(0xee), "HCI 0xee (no name in the specification)"},
+		{RES_MGMT(0x12), "kernel mgmt 0x12 (blocked by rfkill)"},
+		{RES_SMP(0x04), "SMP 0x04 (confirm value failed)"},
+		{RES_L2CAP(0x02), "L2CAP 0x02 (SPSM not supported)"},
+		{0, "success"},
+		{-ETIMEDOUT, "Connection timed out"},
 	};
 	char buf[RES_TEXT_MAX];
 
