@@ -6,8 +6,6 @@
  */
 #include "aiobled/ad.h"
 
-#include <errno.h>
-
 #include "aiobled/cleanup.h"
 
 struct ad_iter ad_iter2(const uint8_t *adv, size_t adv_len, const uint8_t *rsp, size_t rsp_len)
@@ -225,7 +223,7 @@ bool ad_has_uuid(struct ad_iter it, const struct uuid *uuid)
 
 /* --- text --- */
 
-static const char replacement[AD_REPLACEMENT_LEN + 1] = "\xef\xbf\xbd";
+static const char replacement[] = "\xef\xbf\xbd";
 
 /*
  * The well-formed sequences by their lead byte: how many bytes follow, and the range of the first
