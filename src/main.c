@@ -347,7 +347,7 @@ static int start(struct daemon *d, const struct options *o, const struct config 
 		log_error(NULL, "no connection to the bus %s: %s", o->bus, strerror(-r));
 		return r;
 	}
-	r = foreign_new(d->loop, d->bus, d->manager, &d->foreign);
+	r = foreign_new(d->bus, d->manager, &d->foreign);
 	if (r < 0)
 		return r;
 	start_tick(d);
