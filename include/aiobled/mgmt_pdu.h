@@ -26,7 +26,7 @@
 #define MGMT_MSG_MAX    (MGMT_HDR_LEN + 65535) /* what a length field can say */
 #define MGMT_KEY_LEN    16
 
-enum mgmt_cmd {
+enum mgmt_opcode {
 	MGMT_READ_VERSION = 0x0001,
 	MGMT_READ_COMMANDS = 0x0002,
 	MGMT_READ_INDEX_LIST = 0x0003,
