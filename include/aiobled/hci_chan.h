@@ -25,7 +25,7 @@ struct hci_cmd {
 	struct op op;
 	const uint8_t *rsp; /* return parameters after the status byte; valid in done() only */
 	size_t rsp_len;
-	void *slot; /* private */
+	struct cmdq_slot *slot; /* private */
 };
 
 struct hci_chan_events {

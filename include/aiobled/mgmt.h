@@ -27,7 +27,7 @@ struct mgmt_cmd {
 	struct op op;
 	const uint8_t *rsp; /* return parameters; valid in done() only */
 	size_t rsp_len;
-	void *slot; /* private */
+	struct cmdq_slot *slot; /* private */
 };
 
 struct mgmt_events {
