@@ -117,7 +117,7 @@ kernel_fetch()
 
 # Loaded by the initial ram disk in this order. The kernel's Bluetooth wants its ciphers registered
 # before it comes; drbg needs hmac and a hash.
-GUEST_MODULES=(virtio_pci 9p 9pnet_virtio overlay virtio_rng
+GUEST_MODULES=(virtio_pci 9p 9pnet_virtio overlay virtio_rng virtio_console
 	sha256_generic sha512_generic hmac ctr ecb cmac drbg algif_hash algif_skcipher
 	rfkill bluetooth hci_vhci uhid)
 
