@@ -247,17 +247,12 @@ static int finish_list(const struct rd *r, size_t item_len, size_t min_item_len,
 	return 0;
 }
 
-/* The next item as a cursor of its own; false after the last. */
+/* The next item as a cursor of its own; false after the last, and for lists whose items have lengths of their own. */
 static bool next_item(struct att_list *l, struct rd *ret)
 {
-	const uint8_t *p;
-
-	if (!rd_ok(&l->r) || l->r.left == 0)
+	if (l->item_len == 0 || l->r.left < l->item_len)
 		return false;
-	p = rd_bytes(&l->r, l->item_len);
-	if (!p)
-		return false;
-	*ret = rd_init(p, l->item_len);
+	*ret = rd_init(rd_bytes(&l->r, l->item_len), l->item_len);
 	return true;
 }
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FUZZ_INPUT_MAX (1 << 20)
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define FUZZ_CHECK(cond)                                                                           \

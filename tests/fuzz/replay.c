@@ -9,7 +9,6 @@
 
 #include "fuzz.h"
 
-#define INPUT_MAX     (1 << 20)
 #define TRUNCATED_MAX 4096 /* beyond it trying every length takes too long */
 
 static unsigned long inputs;
@@ -27,7 +26,7 @@ static void run(const uint8_t *data, size_t size)
 
 static void replay_file(const char *path)
 {
-	static uint8_t buf[INPUT_MAX];
+	static uint8_t buf[FUZZ_INPUT_MAX];
 	FILE *f = fopen(path, "rb");
 	size_t size;
 

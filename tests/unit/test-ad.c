@@ -256,6 +256,95 @@ static void makes_text_safe(void **state)
 	}
 }
 
+/* UTF-8 by the plain arithmetic of its definition. Return: bytes. */
+static size_t encode(uint32_t c, uint8_t *out)
+{
+	if (c < 0x80) {
+		out[0] = (uint8_t)c;
+		return 1;
+	}
+	if (c < 0x800) {
+		out[0] = (uint8_t)(0xc0 | c >> 6);
+		out[1] = (uint8_t)(0x80 | (c & 0x3f));
+		return 2;
+	}
+	if (c < 0x10000) {
+		out[0] = (uint8_t)(0xe0 | c >> 12);
+		out[1] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
+		out[2] = (uint8_t)(0x80 | (c & 0x3f));
+		return 3;
+	}
+	out[0] = (uint8_t)(0xf0 | c >> 18);
+	out[1] = (uint8_t)(0x80 | (c >> 12 & 0x3f));
+	out[2] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
+	out[3] = (uint8_t)(0x80 | (c & 0x3f));
+	return 4;
+}
+
+static bool is_surrogate(uint32_t c)
+{
+	return c >= 0xd800 && c <= 0xdfff;
+}
+
+static bool is_noncharacter(uint32_t c)
+{
+	return (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe;
+}
+
+static void knows_every_code_point(void **state)
+{
+	char out[AD_TEXT_SIZE(5)];
+	uint8_t in[5];
+	size_t n;
+
+	for (uint32_t c = 1; c < 0x110000; c++) {
+		n = encode(c, in);
+		in[n] = '!';
+		(void)ad_text(in, n + 1, out, sizeof(out));
+		if (is_surrogate(c)) {
+			assert_string_equal(out, R R R "!");
+		} else if (is_noncharacter(c)) {
+			assert_string_equal(out, R "!");
+		} else {
+			assert_memory_equal(out, in, n + 1);
+			assert_int_equal(out[n + 1], 0);
+		}
+	}
+}
+
+/* Every pair of bytes before an ASCII one: part of a character, a character, or neither. */
+static void knows_every_beginning(void **state)
+{
+	static uint8_t length[256][256]; /* of the characters that start so; 0: none does */
+	char expected[16], out[AD_TEXT_SIZE(3)];
+	uint8_t in[4];
+	size_t n;
+
+	for (uint32_t c = 0x80; c < 0x110000; c++) {
+		if (is_surrogate(c))
+			continue;
+		n = encode(c, in);
+		length[in[0]][in[1]] = (uint8_t)n;
+	}
+	for (unsigned int a = 0x80; a < 256; a++) {
+		for (unsigned int b = 1; b < 256; b++) {
+			in[0] = (uint8_t)a;
+			in[1] = (uint8_t)b;
+			in[2] = '!';
+			if (length[a][b] == 2)
+				(void)snprintf(expected, sizeof(expected), "%c%c!", (int)a, (int)b);
+			else if (length[a][b])
+				(void)snprintf(expected, sizeof(expected), R "!");
+			else if (b < 0x80)
+				(void)snprintf(expected, sizeof(expected), R "%c!", (int)b);
+			else
+				(void)snprintf(expected, sizeof(expected), R R "!");
+			(void)ad_text(in, 3, out, sizeof(out));
+			assert_string_equal(out, expected);
+		}
+	}
+}
+
 static void ends_text_at_a_whole_character(void **state)
 {
 	static const uint8_t euros[] = {0xe2, 0x82, 0xac, 'a', 0xe2, 0x82, 0xac};
@@ -344,6 +433,8 @@ int main(void)
 		cmocka_unit_test(lists_services_by_width),
 		cmocka_unit_test(finds_every_company_and_service_data),
 		cmocka_unit_test(makes_text_safe),
+		cmocka_unit_test(knows_every_code_point),
+		cmocka_unit_test(knows_every_beginning),
 		cmocka_unit_test(ends_text_at_a_whole_character),
 		cmocka_unit_test(builds_payloads),
 		cmocka_unit_test(builds_whole_structures_or_none),

@@ -255,8 +255,11 @@ static void shows_a_cut_tuple(void **state)
 	struct vec v = vec("21 01 00 aa 05 00 61 62");
 	struct att_list l;
 	struct att_tuple t;
+	uint16_t handle;
 
 	assert_int_equal(att_parse_read_multi_var_rsp(v.p, v.len, &l), 0);
+	assert_false(
+		att_next_handle(&l, &handle)); /* not that kind of list: must not go on for ever */
 	assert_true(att_next_tuple(&l, &t));
 	assert_int_equal(t.len, 1);
 	assert_int_equal(t.full_len, 1);
@@ -270,7 +273,8 @@ static void shows_a_cut_tuple(void **state)
 
 static void cuts_only_where_the_clause_allows(void **state)
 {
-	uint8_t buf[8];
+	static const uint8_t zeroes[0x0102];
+	uint8_t buf[8], big[300];
 	struct wr w = wr_init(buf, 6);
 
 	att_put_read_multi_var_rsp(&w);
@@ -279,6 +283,11 @@ static void cuts_only_where_the_clause_allows(void **state)
 	assert_true(wr_ok(&w));
 	assert_int_equal(wr_len(&w), 6);
 	assert_memory_equal(buf, "\x21\x01\x00\x61\x03\x00", 6);
+
+	w = wr_init(big, sizeof(big));
+	assert_true(att_put_tuple(&w, zeroes, 0x0102));
+	assert_memory_equal(big, "\x02\x01", 2);
+	assert_int_equal(wr_len(&w), 2 + 0x0102);
 
 	w = wr_init(buf, 8);
 	att_put_notify_multi(&w);

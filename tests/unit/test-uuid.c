@@ -25,6 +25,12 @@ static void expands_short_forms(void **state)
 	assert_false(uuid_is16(&v, &n16));
 	assert_true(uuid_is32(&v, &n32));
 	assert_int_equal(n32, 0x12345678);
+	u = uuid_from16(0xffff);
+	assert_true(uuid_is16(&u, &n16));
+	assert_int_equal(n16, 0xffff);
+	u = uuid_from32(0x10000);
+	assert_false(uuid_is16(&u, NULL));
+	u = uuid_from16(0x180d);
 	assert_true(uuid_equal16(&u, 0x180d));
 	assert_false(uuid_equal16(&v, 0x5678));
 }
