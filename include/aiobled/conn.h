@@ -16,6 +16,7 @@
 #include "aiobled/op.h"
 
 struct adapter;
+struct attempt;
 struct conn;
 struct att;
 struct gatt_client;
@@ -29,12 +30,15 @@ struct connect_params {
 #define CONNECT_PARAMS_DEFAULT \
 	((struct connect_params){ .interval_min = 24, .interval_max = 40, .latency = 0, .supervision_timeout = 256 })
 
+#define CONNECTS_MAX 64 /* attempts of an adapter */
+
 /* One caller's wait for a link; several may share one attempt. Owner: op_init(&c->op, ...). */
 struct connect_op {
 	struct op op;
 	struct conn *conn;   /* in done() with result 0 */
 	uint32_t retries;    /* how often 0x3e was tried again so far */
-	struct list joined;  /* private */
+	struct addr peer;    /* private */
+	struct attempt *attempt; /* private; NULL: waits for none */
 };
 
 /**
