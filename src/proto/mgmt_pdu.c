@@ -134,13 +134,11 @@ static void wr_ltk(struct wr *w, const struct mgmt_ltk *k)
 	wr_bytes(w, k->val, sizeof(k->val));
 }
 
-/* A counted list starts with a count of 16 bits: more entries than that make the cursor bad. */
+/* A list starts with its count. More entries than the count can say are more bytes than end_cmd() lets pass. */
 static struct wr begin_list(struct wr *w, uint16_t opcode, uint16_t index, size_t n)
 {
 	struct wr len_at = begin_cmd(w, opcode, index);
 
-	if (n > UINT16_MAX)
-		w->bad = true;
 	wr_le16(w, (uint16_t)n);
 	return len_at;
 }
@@ -336,17 +334,14 @@ int mgmt_parse_settings(const uint8_t *data, size_t len, uint32_t *ret)
 	return 0;
 }
 
-/* Address 6, type 1. False, and the cursor bad, when it is not there or not of LE. */
+/* Address 6, type 1. False when it is not there or not of LE. */
 static bool rd_addr(struct rd *r, struct addr *ret)
 {
 	const uint8_t *p = rd_bytes(r, ADDR_INFO_LEN);
 	uint8_t type;
 
-	if (!p || addr_type_from_mgmt(p[ADDR_LEN], &type) < 0) {
-		r->bad = true;
-		r->left = 0;
+	if (!p || addr_type_from_mgmt(p[ADDR_LEN], &type) < 0)
 		return false;
-	}
 	*ret = addr_from_bytes(p, type);
 	return true;
 }

@@ -173,14 +173,17 @@ static void lists_services_by_width(void **state)
 
 static void finds_every_company_and_service_data(void **state)
 {
-	struct vec v =
-		vec("05 ff 4c 00 02 15  03 ff 99 04  05 16 6e fd 01 02  07 20 78 56 34 12 aa bb"
-	            "12 21 9ecadc240ee5a9e093f3a3b50100406e 77");
+	struct vec v = vec("05 ff 4c 00 02 15  03 ff 99 04  05 16 6e fd 01 02 03 16 0f 18  07 20 "
+	                   "78 56 34 12 aa bb"
+	                   "12 21 9ecadc240ee5a9e093f3a3b50100406e 77");
 	struct ad_iter it = ad_iter(v.p, v.len);
 	static const struct {
 		const char *uuid;
 		size_t len;
-	} services[] = {{"fd6e", 2}, {"12345678", 2}, {"6e400001-b5a3-f393-e0a9-e50e24dcca9e", 1}};
+	} services[] = {{"fd6e", 2},
+	                {"180f", 0},
+	                {"12345678", 2},
+	                {"6e400001-b5a3-f393-e0a9-e50e24dcca9e", 1}};
 	char buf[UUID_STR_MAX];
 	const uint8_t *data;
 	struct uuid uuid;

@@ -51,12 +51,12 @@ static void put_ext_off(struct wr *w)
 
 static void put_disconnect(struct wr *w)
 {
-	hcip_put_disconnect(w, 0x0e42, HCIP_STATUS_REMOTE_USER_ENDED);
+	hcip_put_disconnect(w, 0x0d43, HCIP_STATUS_REMOTE_USER_ENDED);
 }
 
 static void put_rssi(struct wr *w)
 {
-	hcip_put_read_rssi(w, 0x0e42);
+	hcip_put_read_rssi(w, 0x0d43);
 }
 
 static void put_update(struct wr *w)
@@ -79,8 +79,8 @@ static const struct {
 	{hcip_put_le_read_local_features, "01 03 20 00"},
 	{hcip_put_le_read_accept_list_size, "01 0f 20 00"},
 	{hcip_put_le_read_states, "01 1c 20 00"},
-	{put_disconnect, "01 06 04 03 42 0e 13"},
-	{put_rssi, "01 05 14 02 42 0e"},
+	{put_disconnect, "01 06 04 03 43 0d 13"},
+	{put_rssi, "01 05 14 02 43 0d"},
 	{put_update, "01 13 20 0e 42 0e 18 00 28 00 02 00 f4 01 00 00 00 00"},
 };
 

@@ -129,6 +129,7 @@ static void refuses_what_the_length_field_cannot_say(void **state)
 {
 	size_t size = MGMT_MSG_MAX + 16;
 	uint8_t *buf = malloc(size), *params = calloc(1, size);
+	struct mgmt_irk *irks = calloc(2850, sizeof(*irks));
 	struct wr w = wr_init(buf, size);
 
 	mgmt_put_cmd(&w, 1, 0, params, UINT16_MAX);
@@ -136,8 +137,15 @@ static void refuses_what_the_length_field_cannot_say(void **state)
 	w = wr_init(buf, size);
 	mgmt_put_cmd(&w, 1, 0, params, UINT16_MAX + 1);
 	assert_false(wr_ok(&w));
+	w = wr_init(buf, size);
+	mgmt_put_load_irks(&w, 0, irks, 2849); /* 2 + 2849 * 23 = 65529 */
+	assert_true(wr_ok(&w));
+	w = wr_init(buf, size);
+	mgmt_put_load_irks(&w, 0, irks, 2850);
+	assert_false(wr_ok(&w));
 	free(buf);
 	free(params);
+	free(irks);
 }
 
 /* --- messages and replies --- */
