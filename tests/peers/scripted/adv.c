@@ -14,6 +14,10 @@
 #include "aiobled/cleanup.h"
 #include "gatt.h"
 
+enum {
+	ROUND_COMMANDS = 6, /* the most that one report takes */
+};
+
 static void command_u8(struct adv *a, uint16_t opcode, uint8_t value)
 {
 	hci_command(a->hci, opcode, &value, 1);
@@ -118,9 +122,11 @@ static bool finished(const struct adv *a)
 
 void adv_idle(struct adv *a)
 {
-	uint64_t now = loop_now_us(a->loop);
+	uint64_t now = clock_us();
 
-	if (finished(a) || hci_busy(a->hci) || (a->set_up && !a->period_us))
+	if (finished(a) || (a->set_up && !a->period_us))
+		return;
+	if (hci_busy(a->hci) && hci_command_room(a->hci) < ROUND_COMMANDS)
 		return;
 	if (now < a->next_us) {
 		timer_start_at(&a->timer, a->next_us);
@@ -128,6 +134,7 @@ void adv_idle(struct adv *a)
 	}
 	a->next_us = now - a->next_us > 1000000 ? now + a->period_us : a->next_us + a->period_us;
 	advertise_once(a);
+	adv_idle(a);
 }
 
 static void on_timer(struct timer *t)

@@ -44,8 +44,8 @@ struct hci {
 	bool stream;
 	uint8_t in[8192];
 	size_t in_len;
-	struct list commands; /* the head is with the controller when command_sent */
-	bool command_sent;
+	struct list commands; /* the first commands_sent are with the controller */
+	unsigned int commands_sent, commands_queued, window;
 	bool linked;
 	uint16_t handle;
 	struct list acl;
@@ -104,14 +104,19 @@ static void packets_clear(struct list *queue)
 
 /* --- commands --- */
 
-static void command_next(struct hci *h)
+static void commands_pump(struct hci *h)
 {
-	struct packet *p = list_first(&h->commands, struct packet, link);
+	struct packet *p;
+	unsigned int n = 0;
 
-	if (!p || h->command_sent)
-		return;
-	h->command_sent = true;
-	write_packet(h, p->bytes, p->len);
+	list_for_each (p, &h->commands, link) {
+		if (n++ < h->commands_sent)
+			continue;
+		if (n > h->window)
+			break;
+		h->commands_sent++;
+		write_packet(h, p->bytes, p->len);
+	}
 }
 
 void hci_command(struct hci *h, uint16_t opcode, const void *params, size_t len)
@@ -124,7 +129,8 @@ void hci_command(struct hci *h, uint16_t opcode, const void *params, size_t len)
 	p->bytes[3] = len;
 	if (len)
 		memcpy(p->bytes + 4, params, len);
-	command_next(h);
+	h->commands_queued++;
+	commands_pump(h);
 }
 
 bool hci_busy(const struct hci *h)
@@ -132,22 +138,32 @@ bool hci_busy(const struct hci *h)
 	return !list_empty(&h->commands);
 }
 
+unsigned int hci_command_room(const struct hci *h)
+{
+	return h->window > h->commands_queued ? h->window - h->commands_queued : 0;
+}
+
+void hci_set_window(struct hci *h, unsigned int window)
+{
+	h->window = window;
+}
+
 static void command_done(struct hci *h, uint16_t opcode, const uint8_t *ret, size_t len)
 {
 	struct packet *p = list_first(&h->commands, struct packet, link);
 
-	if (!p || !h->command_sent || (p->bytes[1] | p->bytes[2] << 8) != opcode)
+	if (!p || !h->commands_sent || (p->bytes[1] | p->bytes[2] << 8) != opcode)
 		return;
 	packet_del(p);
-	h->command_sent = false;
+	h->commands_sent--;
+	h->commands_queued--;
 	if (opcode == 0x2002 && len >= 4 && !ret[0]) { /* LE Read Buffer Size */
 		h->acl_size = ret[1] | ret[2] << 8;
 		h->credits = h->credits_max = ret[3];
 	}
 	h->user->complete(h->data, opcode, ret, len);
-	command_next(h);
-	if (!hci_busy(h))
-		h->user->idle(h->data);
+	commands_pump(h);
+	h->user->idle(h->data);
 }
 
 /* --- data --- */
@@ -425,6 +441,7 @@ static int hci_new(struct loop *loop, int fd, const struct hci_user *user, void 
 	h->fd = fd;
 	h->user = user;
 	h->data = data;
+	h->window = 1;
 	list_init(&h->commands);
 	list_init(&h->acl);
 	if (loop_io_init(&h->io, loop, fd, on_ready) < 0 || loop_io_set(&h->io, LOOP_READ) < 0) {

@@ -28,7 +28,7 @@ struct hci_link_info {
 struct hci_user {
 	void (*complete)(void *data, uint16_t opcode, const uint8_t *ret,
 	                 size_t len); /* ret[0] is the status */
-	void (*idle)(void *data);     /* no command is waiting */
+	void (*idle)(void *data);     /* a command was answered: there is room for more */
 	void (*connected)(void *data, const struct hci_link_info *link);
 	void (*disconnected)(void *data, uint8_t reason);
 	void (*frame)(void *data, uint16_t cid, const uint8_t *frame, size_t len);
@@ -51,6 +51,16 @@ struct hci *hci_free(struct hci *h);
  */
 void hci_command(struct hci *h, uint16_t opcode, const void *params, size_t len);
 bool hci_busy(const struct hci *h);
+
+/** hci_command_room() - commands that would be sent at once */
+unsigned int hci_command_room(const struct hci *h);
+
+/**
+ * hci_set_window() - commands that may be with the controller at once (1 at first)
+ *
+ * Controllers allow one; emulated ones take any number, in order, and each hop costs an emulated machine a lot.
+ */
+void hci_set_window(struct hci *h, unsigned int window);
 
 /** hci_send() - queue one L2CAP frame on the link; nothing happens without a link */
 void hci_send(struct hci *h, uint16_t cid, const void *payload, size_t len);

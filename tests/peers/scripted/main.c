@@ -113,6 +113,8 @@ static void on_idle(void *data)
 {
 	struct app *app = data;
 
+	if (!app->ready && hci_busy(app->hci))
+		return;
 	if (!app->configured) {
 		struct json_object *v;
 

@@ -728,6 +728,8 @@ int script_apply(struct peer *p, struct json_object *o)
 	p->server.our_mtu = get_int(o, "mtu", p->server.our_mtu);
 	if ((v = get(o, "credits")))
 		hci_set_credits(p->hci, json_object_get_int(v));
+	if ((v = get(o, "commands")))
+		hci_set_window(p->hci, json_object_get_int(v));
 	if ((v = get(o, "silent")))
 		p->silent = json_object_get_boolean(v);
 	if ((v = get(o, "trace")))
