@@ -83,10 +83,14 @@ static void reads_adv_before_rsp(void **state)
 	struct ad_iter it = ad_iter2(adv.p, adv.len, rsp.p, rsp.len);
 	uint16_t appearance = 0;
 	uint8_t flags = 0;
+	struct ad_field f;
 	int8_t dbm = 0;
 	char buf[64];
 
 	assert_string_equal(dump(it, buf, sizeof(buf)), "01=06 19=4103 0a=04 ");
+	assert_true(ad_find(it, AD_TX_POWER, &f));
+	assert_ptr_equal(f.data, rsp.p + 6);
+	assert_false(ad_find(it, AD_MANUFACTURER, &f));
 	assert_true(ad_flags(it, &flags));
 	assert_int_equal(flags, AD_FLAG_GENERAL | AD_FLAG_NO_BREDR);
 	assert_true(ad_appearance(it, &appearance));

@@ -296,6 +296,13 @@ static void cuts_only_where_the_clause_allows(void **state)
 	assert_true(wr_ok(&w));
 	assert_int_equal(wr_len(&w), 6);
 
+	w = wr_init(buf, 7);
+	att_put_notify_multi(&w);
+	assert_false(
+		att_put_value(&w, 1, (const uint8_t *)"abc", 3)); /* its head alone would fit */
+	assert_true(wr_ok(&w));
+	assert_int_equal(wr_len(&w), 1);
+
 	w = wr_init(buf, 5);
 	att_put_write_req(&w, 1, (const uint8_t *)"abc", 3);
 	assert_false(wr_ok(&w));

@@ -15,7 +15,7 @@
 /* --- commands --- */
 
 static const struct hcip_scan_params scan = {
-	.active = true, .interval = 0x30, .window = 0x20, .own_addr_type = 1};
+	.active = true, .interval = 0x30, .window = 0x20, .own_addr_type = 1, .policy = 1};
 static const struct hcip_conn_params conn = {
 	.min_interval = 24, .max_interval = 40, .latency = 2, .timeout = 500};
 
@@ -68,10 +68,10 @@ static const struct {
 	void (*put)(struct wr *w);
 	const char *hex;
 } commands[] = {
-	{put_scan_params, "01 0b 20 07 01 30 00 20 00 01 00"},
+	{put_scan_params, "01 0b 20 07 01 30 00 20 00 01 01"},
 	{put_scan_on, "01 0c 20 02 01 00"},
-	{put_ext_params, "01 41 20 08 01 00 01 01 30 00 20 00"},
-	{put_ext_params_coded, "01 41 20 0d 01 00 05 01 30 00 20 00 01 30 00 20 00"},
+	{put_ext_params, "01 41 20 08 01 01 01 01 30 00 20 00"},
+	{put_ext_params_coded, "01 41 20 0d 01 01 05 01 30 00 20 00 01 30 00 20 00"},
 	{put_ext_on, "01 42 20 06 01 00 00 00 00 00"},
 	{put_ext_off, "01 42 20 06 00 00 00 00 00 00"},
 	{hcip_put_read_local_version, "01 01 10 00"},
@@ -200,7 +200,8 @@ static int show_reports(const struct hcip_event *ev, char *out, size_t size)
 	return 0;
 }
 
-#define A "C1:02:03:04:05:06"
+#define Z31 "00000000000000000000000000000000 000000000000000000000000000000"
+#define A   "C1:02:03:04:05:06"
 
 static const struct {
 	int (*show)(const struct hcip_event *ev, char *out, size_t size);
@@ -239,6 +240,8 @@ static const struct {
 	{show_reports, "04 3e 0c 02 01 01" PEER "00 c4", 15, A "/1 k1 p15 s0 -60,127 1,0,ff [0] "},
 	{show_reports, "04 3e 0c 02 01 02 00 06 05 04 03 02 c1 00 c4", 15,
          A "/0 k2 p12 s0 -60,127 1,0,ff [0] "},
+	{show_reports, "04 3e 2b 02 01 03" PEER "1f" Z31 "c4", 46,
+         A "/1 k3 p10 s0 -60,127 1,0,ff [31] "},
 	/* extended: a legacy PDU, a fragment, an anonymous one, a truncated one */
 	{show_reports,
          "04 3e 1d 0d 01 13 00" PEER "01 00 ff 7f c4 00 00 00 000000000000 03 02 01 06", 32,
@@ -319,8 +322,7 @@ static void refuses_hostile_events(void **state)
 		"04 3e 0f 02 01 00" PEER "ff 02 01 06 c4", /* data longer than the event */
 		"04 3e 0f 02 01 00" PEER "04 02 01 06 c4", /* no byte left for the RSSI */
 		"04 3e 0f 02 01 05" PEER "03 02 01 06 c4", /* event type without a meaning */
-		"04 3e 2c 02 01 00" PEER
-		"20 00000000000000000000000000000000 00000000000000000000000000000000 c4",
+		"04 3e 2c 02 01 00" PEER "20" Z31 "00 c4",
 		"04 3e 1d 0d 01 13 00" PEER "01 00 ff 7f c4 00 00 00 000000000000 04 02 01 06",
 		"04 3e 1d 0d 02 13 00" PEER "01 00 ff 7f c4 00 00 00 000000000000 03 02 01 06",
 	};
