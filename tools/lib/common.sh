@@ -39,11 +39,12 @@ give_back()
 # locked NAME COMMAND... - one process at a time may run COMMAND under NAME; the others wait.
 locked()
 {
-	local name=$1 fd
+	local name=$1 fd status=0
 	shift
 	mkdir -p "$CACHE"
 	exec {fd}>"$CACHE/$name.lock"
 	flock "$fd"
-	"$@"
+	"$@" || status=$?
 	exec {fd}>&-
+	return $status
 }

@@ -31,10 +31,16 @@ missing_packages()
 	done
 }
 
+# Runs apt-get and speaks up only when it fails; the whole story is in the log.
 apt()
 {
-	DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=900 \
-		-o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@" </dev/null >&2
+	local log=$CACHE/apt.log
+	if ! DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=900 \
+		-o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@" </dev/null &>"$log"; then
+		note "apt-get $* failed (whole log: $log)"
+		tail -n 20 "$log" >&2
+		return 1
+	fi
 }
 
 # Lists that are a day old may name packages which the mirror has replaced since.

@@ -39,18 +39,31 @@ kernel_newest()
 		done || true
 }
 
+# kernel_resolve CHOICE - the package, or nothing when apt does not know it.
 kernel_resolve()
 {
 	local p
 	case $1 in
-	default)
-		p=$(kernel_newest 6.12)
-		[[ -n $p ]] || p=$(kernel_newest 6.1)
-		;;
 	linux-image-*) p=$1 ;;
 	[0-9].[0-9]*.*) p=linux-image-${1%-amd64}-amd64-unsigned ;;
 	*) p=$(kernel_newest "$1") ;;
 	esac
+	[[ -z $p || -z $(apt_version "$p") ]] || echo "$p"
+}
+
+# 6.12 comes by Debian's security archive: lists made at installation may lack it.
+kernel_look_up()
+{
+	local p
+	p=$(kernel_resolve "${1/default/6.12}")
+	if [[ -z $p ]]; then
+		locked apt apt_update || true
+		p=$(kernel_resolve "${1/default/6.12}")
+	fi
+	if [[ -z $p && $1 == default ]]; then
+		p=$(kernel_resolve 6.1)
+		[[ -z $p ]] || note "apt knows no kernel 6.12: taking $p"
+	fi
 	echo "$p"
 }
 
@@ -59,18 +72,12 @@ kernel_choose()
 {
 	local choice=$CACHE/kernel/$1.choice p=""
 	[[ -s $choice ]] && p=$(<"$choice")
-	if [[ -n $p && -e $CACHE/kernel/$p/complete && ! /var/lib/apt/lists -nt $choice ]]; then
-		echo "$p"
-		return
+	if [[ -z $p || ! -e $CACHE/kernel/$p/complete || /var/lib/apt/lists -nt $choice ]]; then
+		p=$(kernel_look_up "$1")
+		[[ -n $p ]] || die "apt knows no usable kernel for --kernel $1"
+		mkdir -p "$CACHE/kernel"
+		echo "$p" >"$choice.$$" && mv "$choice.$$" "$choice"
 	fi
-	p=$(kernel_resolve "$1")
-	if [[ -z $p || -z $(apt_version "$p") ]]; then
-		locked apt apt_update
-		p=$(kernel_resolve "$1")
-	fi
-	[[ -n $p ]] || die "apt knows no usable kernel for --kernel $1"
-	mkdir -p "$CACHE/kernel"
-	echo "$p" >"$choice.$$" && mv "$choice.$$" "$choice"
 	echo "$p"
 }
 
