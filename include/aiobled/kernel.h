@@ -20,6 +20,9 @@ struct kernel {
 	 */
 	int (*hci)(const struct kernel *k, uint16_t index);
 
+	/** blocked() - does rfkill block hciN? Return: 1 or 0; or -errno when that cannot be told. */
+	int (*blocked)(const struct kernel *k, uint16_t index);
+
 	/**
 	 * att_connect() - start a non-blocking connect of the ATT fixed channel
 	 * @local: identity address of the adapter (bound; never "any")

@@ -70,7 +70,7 @@ static void on_withdraw(struct op *op)
 	struct hci_cmd *cmd = container_of(op, struct hci_cmd, op);
 
 	cmdq_leave(cmd->slot);
-	cmd->slot = NULL;
+	on_left(op, NULL, 0);
 }
 
 static const struct cmdq_config queue_config = {

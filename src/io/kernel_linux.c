@@ -9,7 +9,9 @@
 #include <bluetooth/bluetooth.h>
 #include <bluetooth/hci.h>
 #include <bluetooth/l2cap.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +25,12 @@
 #define ATT_MTU         517
 #define RCVBUF          (1024 * 1024) /* ATT and reports have no flow control: what does not fit is lost */
 #define EVENT_BITS_MASK 63
+
+static inline void closedirp(DIR **dir)
+{
+	if (*dir)
+		(void)closedir(*dir); /* only read */
+}
 
 static int bt_socket(int type, int proto)
 {
@@ -109,6 +117,54 @@ static int linux_hci(_unused_ const struct kernel *k, uint16_t index)
 	return r < 0 ? r : steal_fd(&fd);
 }
 
+/* Return: the number of the controller's entry in /sys/class/rfkill, or -errno */
+static int rfkill_number(uint16_t index)
+{
+	char path[64];
+	_cleanup_(closedirp) DIR *dir = NULL;
+	const struct dirent *entry;
+	int n;
+
+	(void)snprintf(path, sizeof(path), "/sys/class/bluetooth/hci%u", index);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir)))
+		if (sscanf(entry->d_name, "rfkill%d", &n) == 1)
+			return n;
+	return -ENOENT;
+}
+
+/* Return: 0 or 1, the content of a file in sysfs; or -errno */
+static int read_flag(int rfkill, const char *name)
+{
+	char path[64], c;
+	_cleanup_(closep) int fd = -1;
+
+	(void)snprintf(path, sizeof(path), "/sys/class/rfkill/rfkill%d/%s", rfkill, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (read(fd, &c, 1) != 1)
+		return -EIO;
+	return c == '1';
+}
+
+/* Two small files of sysfs, which live in memory; asked for rarely. */
+static int linux_blocked(_unused_ const struct kernel *k, uint16_t index)
+{
+	int n = rfkill_number(index);
+	int soft, hard;
+
+	if (n < 0)
+		return n;
+	soft = read_flag(n, "soft");
+	hard = read_flag(n, "hard");
+	if (soft < 0 || hard < 0)
+		return soft < 0 ? soft : hard;
+	return soft || hard;
+}
+
 static struct sockaddr_l2 att_sockaddr(const struct addr *addr)
 {
 	struct sockaddr_l2 sa = {.l2_family = AF_BLUETOOTH,
@@ -190,6 +246,7 @@ static int linux_att_security(_unused_ const struct kernel *k, int fd, uint8_t *
 const struct kernel kernel_linux = {
 	.mgmt = linux_mgmt,
 	.hci = linux_hci,
+	.blocked = linux_blocked,
 	.att_connect = linux_att_connect,
 	.att_connect_result = linux_att_connect_result,
 	.att_handle = linux_att_handle,
