@@ -25,7 +25,8 @@ enum adapter_state {
 struct adapter_stats {
 	uint64_t reports, reports_dropped;
 	uint64_t connects, connect_failures, connect_retries, disconnects;
-	uint64_t commands, command_timeouts, events_malformed, scan_restarts;
+	uint64_t commands, command_timeouts, events_malformed, scan_restarts; /* commands: on the raw HCI channel */
+	uint64_t foreign_changes; /* what other programs did to the adapter: settings, discovery */
 };
 
 struct adapter_events {

@@ -28,7 +28,7 @@ struct manager_events {
 	void (*adapter_removed)(struct adapter *adapter, void *data);
 	/* once: every adapter that was there at the start is ready, off, blocked or failed (no adapters: at once) */
 	void (*settled)(void *data);
-	/* the mgmt socket broke: nothing works any more */
+	/* the mgmt socket broke, or the kernel is too old: nothing works any more; manager_reason() */
 	void (*failed)(int err, void *data);
 };
 
@@ -41,13 +41,21 @@ struct manager_events {
 int manager_new(struct loop *loop, const struct kernel *kernel, const struct manager_config *config,
 		const struct manager_events *events, void *data, struct manager **ret);
 
+/** manager_reason() - why manager_events.failed() was told, a sentence; "" before */
+const char *manager_reason(const struct manager *manager);
+
 /** manager_free() - drop everything at once: scans, links and attempts end with the sockets */
 struct manager *manager_free(struct manager *manager);
 DEFINE_CLEANUP(struct manager *, manager_free)
 
+#define MANAGER_STOP_MS 5000
+
 /**
- * manager_stop() - leave the controllers clean: scans off, links disconnected, each step bounded
- * @done: once, later; then manager_free()
+ * manager_stop() - leave the controllers clean: scans off, attempts canceled, links disconnected
+ * @done: once, later, at latest after MANAGER_STOP_MS; then manager_free()
+ *
+ * A controller that was off when we met it is turned off again; one that was on stays on. The other settings stay ours
+ * (LE only): whoever manages the controller next sets its own.
  */
 void manager_stop(struct manager *manager, void (*done)(void *data), void *data);
 

@@ -14,43 +14,92 @@
 #include "aiobled/manager.h"
 #include "aiobled/mgmt.h"
 
-struct scan;    /* scan.c */
-struct links;   /* connect.c */
-struct bringup; /* adapter_bringup.c */
+struct scan;  /* scan.c */
+struct links; /* connect.c */
 
 #define ADAPTER_NAME_MAX   12 /* "hci65535" */
-#define ADAPTER_REASON_MAX 160
+#define ADAPTER_REASON_MAX 192
+#define ADAPTER_UNPLUG_SETTLE_MS                                                                   \
+	100 /* "off" is followed by "removed" when the controller was pulled out */
+#define ADAPTER_BLOCKED_POLL_MS   2000   /* while rfkill blocks: no event tells that it ended */
+#define ADAPTER_RETRY_MIN_MS      2000   /* after a failed bring-up; doubles each time ... */
+#define ADAPTER_RETRY_MAX_MS      300000 /* ... up to this ... */
+#define ADAPTER_HEALTHY_MS        60000 /* ... and starts over once the adapter was ready for so long */
+#define ADAPTER_FOREIGN_FORGET_MS 600000 /* a change by another program is named for so long */
+
+struct bringup_step; /* adapter_bringup.c */
+
+/* A sequence of steps under way: bring-up, or turning the radio off. */
+struct bringup {
+	const struct bringup_step *step; /* NULL: nothing under way */
+	struct defer kick; /* the first step: nothing may end inside the call that starts it */
+	struct mgmt_cmd mgmt;
+	struct hci_cmd hci;
+	struct timer pause; /* before the step is tried again */
+	unsigned int tries; /* of this step */
+	bool adopt; /* somebody else turned the radio on: no power cycle when the settings are right */
+	struct timer retry; /* FAILED or BLOCKED: the next bring-up */
+	uint32_t backoff_ms;
+};
+
+/* adapter_stop() under way (adapter_power.c) */
+struct stopping {
+	struct op links, scan, off;
+	bool done;
+};
 
 struct adapter {
-	struct list link; /* in the manager's list; linked from the moment the address is known */
+	struct list link; /* in the manager's list */
+	struct manager *manager;
 	struct loop *loop;
 	const struct kernel *kernel;
 	const struct manager_config *config;
-	struct mgmt *mgmt;    /* the manager's; never NULL, answers -EIO once its socket broke */
-	struct hci_chan *hci; /* open in READY and in the last steps of STARTING; NULL else: check before every use */
+	struct mgmt *mgmt; /* the manager's; never NULL, answers -EIO once its socket broke */
+	struct hci_chan *
+		hci; /* open in READY and in the last steps of STARTING; NULL else: check before every use */
 	uint16_t index;
 	char name[ADAPTER_NAME_MAX];
-	struct addr addr; /* identity address */
+	struct addr
+		addr; /* identity address: public, or our static one for a controller that has none */
+	bool known;   /* the address is known and the adapter announced */
+	bool discard; /* not on the allow-list: the manager is about to free it */
+	bool initial; /* was there at the start and has not settled yet */
 
 	enum adapter_state state;
 	char reason[ADAPTER_REASON_MAX];
-	char conflict[ADAPTER_REASON_MAX];
+	bool off_by_us;            /* ADAPTER_OFF by adapter_power(): the next work turns it on */
+	bool up;                   /* the modules were told up, and not yet down */
+	int closing;               /* no new work: -ENETDOWN stopping, -ENODEV unplugged; else 0 */
+	bool found, found_powered; /* settings before we touched them */
+	uint64_t ready_us;         /* when it became ready */
+	struct timer unplug;       /* powered off from outside: give "removed" a moment */
+	struct defer broken;       /* the controller reported ... */
+	uint8_t hardware_error;    /* ... this */
+	struct list await_ops, on_ops, off_ops;
+
+	char conflict[ADAPTER_REASON_MAX]; /* made of the next two */
+	const char *who;                   /* another manager on the bus; NULL: none */
+	char foreign[64]; /* what another program did to this adapter; "": nothing lately */
+	struct timer foreign_forget;
+
 	uint32_t supported, settings; /* enum mgmt_setting, as last told by the kernel */
 	bool extended;                /* use the extended scan commands */
-	bool simultaneous;            /* scanning and central links side by side, as far as LE Read Supported States tells */
+	bool simultaneous; /* scanning and central links side by side, as far as LE Read Supported States tells */
 	uint8_t hci_version;
 	uint16_t manufacturer;
 	uint64_t le_features; /* HCIP_FEATURE_* */
 	uint64_t le_states;   /* LE Read Supported States; 0: not known */
 
-	struct adapter_stats stats; /* scan.c and connect.c count their own fields here */
-	struct scan *scan;          /* scan.c's, between scan_attach() and scan_detach() */
-	struct links *links;        /* connect.c's, between links_attach() and links_detach() */
+	struct adapter_stats
+		stats; /* scan.c and connect.c count their own fields here; the channel's are added on asking */
+	struct scan *scan;   /* scan.c's, between scan_attach() and scan_detach() */
+	struct links *links; /* connect.c's, between links_attach() and links_detach() */
 
 	const struct adapter_events *events;
 	void *events_data;
 	struct defer changed;
-	struct bringup *bringup;
+	struct bringup bringup;
+	struct stopping stopping;
 };
 
 /** adapter_changed() - tell the listener, later in this loop pass; several calls become one */
@@ -68,6 +117,71 @@ void adapter_emit_conn(struct adapter *adapter, struct conn *conn);
  * ..._down() follows; -ENETDOWN else (adapter_reason()).
  */
 int adapter_want(struct adapter *adapter);
+
+/* --- between adapter.c, adapter_bringup.c and manager.c --- */
+
+/** adapter_new() - a controller the kernel told of; bring-up starts at once, manager_adapter_known() follows */
+int adapter_new(struct manager *manager, struct loop *loop, const struct kernel *kernel,
+                const struct manager_config *config, struct mgmt *mgmt, uint16_t index,
+                struct adapter **ret);
+
+/** adapter_free() - after adapter_gone(); what is still live is dropped silently */
+struct adapter *adapter_free(struct adapter *adapter);
+
+/** adapter_gone() - unplugged: everything ends with -ENODEV, the raw channel is closed */
+void adapter_gone(struct adapter *adapter);
+
+/** adapter_mgmt_event() - an event of this index, but for Index Added and Removed */
+void adapter_mgmt_event(struct adapter *adapter, const struct mgmt_msg *msg);
+
+/**
+ * adapter_stop() - the daemon stops: no new work, scan off, links disconnected, radio as it was found
+ *
+ * manager_adapter_stopped() follows, perhaps from inside.
+ */
+void adapter_stop(struct adapter *adapter);
+void adapter_stop_init(struct adapter *adapter);
+void adapter_stop_cancel(struct adapter *adapter);
+
+/** adapter_set_who() - name of another manager on the bus (borrowed), or NULL */
+void adapter_set_who(struct adapter *adapter, const char *who);
+
+/** adapter_enter_state() - the only way to change the state: tells modules, waiting ops and the listener what it means */
+void adapter_enter_state(struct adapter *adapter, enum adapter_state state, int res,
+                         const char *fmt, ...) _printf_(4, 5);
+
+/** adapter_update_settings() - as told by an answer to a command of ours */
+void adapter_update_settings(struct adapter *adapter, uint32_t settings);
+
+/** adapter_open_hci(), adapter_close_hci() - the raw channel. Return: 0 or -errno. */
+int adapter_open_hci(struct adapter *adapter);
+void adapter_close_hci(struct adapter *adapter);
+
+void bringup_init(struct adapter *adapter);
+
+/** bringup_start() - from any state; a sequence under way is given up. Ends in READY, BLOCKED, FAILED. */
+void bringup_start(struct adapter *adapter, bool adopt);
+
+/** bringup_power_off() - turn the radio off and complete adapter->off_ops */
+void bringup_power_off(struct adapter *adapter);
+
+/** bringup_retry_later() - arm the next bring-up: FAILED with growing delays, BLOCKED polled */
+void bringup_retry_later(struct adapter *adapter);
+
+/** bringup_cancel() - no sequence and no retry */
+void bringup_cancel(struct adapter *adapter);
+
+/** bringup_busy() - a sequence of ours is under way: changes of settings are ours */
+bool bringup_busy(const struct adapter *adapter);
+
+/** manager_adapter_known() - address and settings were read. Return: false: not on the allow-list, touch it no more. */
+bool manager_adapter_known(struct manager *manager, struct adapter *adapter);
+
+/** manager_adapter_stopped() - adapter->stopping.done of one was set */
+void manager_adapter_stopped(struct manager *manager);
+
+/** manager_adapter_settled() - bring-up has come to an end, whichever */
+void manager_adapter_settled(struct manager *manager, struct adapter *adapter);
 
 /*
  * Hooks: every adapter calls them in this order: attach, (up, events ..., down) any number of times, detach. All take
