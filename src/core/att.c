@@ -1,0 +1,867 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The bearer. Two halves share one socket: transactions of ours (a queue, and one slot for what is on the wire) and the
+ * peer's (one answer and the confirmations that wait for the kernel).
+ *
+ * Every callback and every done() may free the bearer: whoever calls out holds it with att_hold() and looks at att->freed
+ * before touching anything else. What is to be sent is decided in send_next() alone, and whether to wait for the kernel in
+ * att_pump() alone.
+ */
+#include "aiobled/att.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "aiobled/result.h"
+
+#define READ_BATCH 16 /* PDUs a system call takes at most */
+
+/* The transaction of ours that is on the wire. It ends with its answer or with the bearer, not with the waiter. */
+struct transaction {
+	bool busy;
+	uint8_t opcode;
+	uint16_t offer;      /* Exchange MTU: our number */
+	uint16_t mtu;        /* smallest ATT_MTU since it was sent */
+	struct att_req *req; /* NULL: the waiter has left */
+};
+
+struct att {
+	struct loop *loop;
+	struct loop_io io;
+	int fd;
+	const struct att_events *events;
+	void *data;
+	const struct att_server *server;
+	void *server_data;
+
+	struct list requests, commands; /* not sent yet; struct att_req and struct att_cmd by op.link */
+	size_t n_requests, n_commands;
+	uint64_t seq;
+	struct transaction wire;
+	struct timer patience;
+	uint8_t last_request; /* opcode of the transaction before; 0: none, or a second answer to it was seen */
+
+	uint16_t mtu, mtu_ours, mtu_theirs; /* in force; result of our exchange and of the peer's, 0: none */
+	uint16_t rx_mtu;                    /* what we tell the peer */
+
+	uint8_t answer[ATT_MTU_MAX]; /* to the peer's request, until the kernel takes it */
+	size_t answer_len;
+	unsigned int confirms; /* indications to be confirmed */
+	bool blocked;          /* the kernel took no more: wait until it does */
+
+	bool ended; /* the socket reported its end; data may be queued behind */
+	int end_err;
+	bool closed; /* nothing is read or sent any more */
+	unsigned int holds;
+	bool freed;
+	struct att_stats stats;
+};
+
+static void att_hold(struct att *att)
+{
+	att->holds++;
+}
+
+static void att_release(struct att *att)
+{
+	if (--att->holds == 0 && att->freed)
+		free(att);
+}
+
+/* --- sending --- */
+
+static bool is_end(int err)
+{
+	switch (err) {
+	case ENOTCONN:
+	case EPIPE:
+	case ECONNRESET:
+	case ECONNABORTED:
+	case ESHUTDOWN:
+	case ETIMEDOUT:
+		return true;
+	}
+	return false;
+}
+
+/* A record socket takes a PDU whole or not at all, so nothing is ever left half sent. */
+static int att_send(struct att *att, const uint8_t *pdu, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = send(att->fd, pdu, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return 0;
+	if (errno == EAGAIN || errno == EWOULDBLOCK)
+		return -EAGAIN;
+	if (is_end(errno)) {
+		/* this call may have taken the error that reading would have found */
+		if (!att->end_err && errno != ENOTCONN && errno != EPIPE)
+			att->end_err = -errno;
+		return -ENOTCONN;
+	}
+	return errno == EMSGSIZE ? -EMSGSIZE : -ENOMEM;
+}
+
+static void out_forget(struct att_out *out)
+{
+	free(out->pdu);
+	out->pdu = NULL;
+}
+
+static void wire_begin(struct att *att, struct att_req *req, const uint8_t *pdu)
+{
+	att->wire = (struct transaction){ .busy = true, .opcode = pdu[0], .mtu = att->mtu, .req = req };
+	if (pdu[0] == ATT_MTU_REQ)
+		(void)att_parse_mtu(pdu, 3, &att->wire.offer); /* our own PDU */
+	att->stats.requests++;
+	timer_start_ms(&att->patience, ATT_TRANSACTION_TIMEOUT_MS);
+}
+
+/* Put @pdu on the wire for @req. Return: 0; -EAGAIN; another error ends the request. */
+static int send_request(struct att *att, struct att_req *req, const uint8_t *pdu, size_t len)
+{
+	int r = len > att->mtu ? -EMSGSIZE : att_send(att, pdu, len);
+
+	if (r == 0)
+		wire_begin(att, req, pdu);
+	return r;
+}
+
+static int send_command(struct att *att, const uint8_t *pdu, size_t len)
+{
+	int r = len > att->mtu ? -EMSGSIZE : att_send(att, pdu, len);
+
+	if (r == 0)
+		att->stats.commands++;
+	return r;
+}
+
+static bool mtu_is_settled(const struct att *att, const uint8_t *pdu)
+{
+	return pdu[0] == ATT_MTU_REQ && att->mtu_ours;
+}
+
+static int send_first_request(struct att *att, struct att_req *req)
+{
+	bool settled = mtu_is_settled(att, req->out.pdu);
+	int r = settled ? 0 : send_request(att, req, req->out.pdu, req->out.len);
+
+	if (r == -EAGAIN)
+		return r;
+	list_del(&req->op.link);
+	att->n_requests--;
+	out_forget(&req->out);
+	if (settled || r < 0)
+		op_complete_later(&req->op, r);
+	return 0;
+}
+
+static int send_first_command(struct att *att, struct att_cmd *cmd)
+{
+	int r = send_command(att, cmd->out.pdu, cmd->out.len);
+
+	if (r == -EAGAIN)
+		return r;
+	att->n_commands--;
+	out_forget(&cmd->out);
+	op_complete_later(&cmd->op, r);
+	return 0;
+}
+
+static int send_confirm(struct att *att)
+{
+	uint8_t pdu[1];
+	struct wr w = wr_init(pdu, sizeof(pdu));
+	int r;
+
+	att_put_confirm(&w);
+	r = att_send(att, pdu, sizeof(pdu));
+	if (r != -EAGAIN)
+		att->confirms--; /* gone, or the link is */
+	return r == -EAGAIN ? r : 0;
+}
+
+static int send_answer(struct att *att)
+{
+	int r = att_send(att, att->answer, att->answer_len);
+
+	if (r != -EAGAIN)
+		att->answer_len = 0;
+	return r == -EAGAIN ? r : 0;
+}
+
+/* Return: 1 when something left its queue, 0 when there is nothing, -EAGAIN when the kernel takes no more. */
+static int send_next(struct att *att)
+{
+	struct att_req *req = att->wire.busy ? NULL : list_first(&att->requests, struct att_req, op.link);
+	struct att_cmd *cmd = list_first(&att->commands, struct att_cmd, op.link);
+	int r;
+
+	if (att->answer_len)
+		r = send_answer(att);
+	else if (att->confirms)
+		r = send_confirm(att);
+	else if (req && (!cmd || req->out.seq < cmd->out.seq))
+		r = send_first_request(att, req);
+	else if (cmd)
+		r = send_first_command(att, cmd);
+	else
+		return 0;
+	return r < 0 ? r : 1;
+}
+
+static void att_pump(struct att *att)
+{
+	int r = 0, events = 0;
+
+	if (!att->closed && !att->blocked) {
+		do {
+			r = send_next(att);
+		} while (r > 0);
+		att->blocked = r == -EAGAIN;
+	}
+	if (!att->closed)
+		events = LOOP_READ | (att->blocked ? LOOP_WRITE : 0);
+	(void)loop_io_set(&att->io, events); /* when it fails the next call tries again */
+}
+
+/* --- the end --- */
+
+static void att_stop(struct att *att)
+{
+	att->closed = true;
+	timer_stop(&att->patience);
+	att_pump(att);
+}
+
+static void att_close(struct att *att, int err)
+{
+	if (att->closed)
+		return;
+	att_stop(att);
+	att->events->closed(err, att->data);
+}
+
+/* 30 s without an answer: the bearer is of no use any more (Core 5.4, Vol 3, Part F, 3.3.3). */
+static void on_patience(struct timer *t)
+{
+	struct att *att = container_of(t, struct att, patience);
+	struct att_req *req = att->wire.req;
+
+	att_hold(att);
+	att->stats.timeouts++;
+	att_stop(att);
+	(void)shutdown(att->fd, SHUT_RDWR); /* the link may have gone this moment */
+	att->wire.req = NULL;
+	if (req)
+		op_complete(&req->op, -ETIMEDOUT);
+	if (!att->freed)
+		att->events->closed(-ETIMEDOUT, att->data);
+	att_release(att);
+}
+
+void att_fail_all(struct att *att, int err)
+{
+	att_hold(att);
+	att_stop(att);
+	if (att->wire.req)
+		op_fail(&att->wire.req->op, err);
+	op_fail_all(&att->requests, err);
+	op_fail_all(&att->commands, err);
+	att_release(att);
+}
+
+/* --- MTU --- */
+
+/* Either exchange sets it; after both, the smaller result is what both sides can live with (3.4.2). */
+static void att_update_mtu(struct att *att)
+{
+	uint16_t ours = att->mtu_ours ? att->mtu_ours : ATT_MTU_MAX;
+	uint16_t theirs = att->mtu_theirs ? att->mtu_theirs : ATT_MTU_MAX;
+	uint16_t mtu = MIN(ours, theirs);
+
+	if (mtu == att->mtu)
+		return;
+	att->mtu = mtu;
+	att->wire.mtu = MIN(att->wire.mtu, mtu);
+	if (att->events->mtu)
+		att->events->mtu(mtu, att->data);
+}
+
+static uint16_t mtu_result(uint16_t ours, uint16_t theirs)
+{
+	return MAX(MIN(ours, theirs), ATT_MTU_DEFAULT);
+}
+
+/* --- answers to us --- */
+
+/* The transaction is over; its waiter, if there still is one, learns @res. */
+static void wire_end(struct att *att, int res, const uint8_t *pdu, size_t len, uint16_t err_handle)
+{
+	struct att_req *req = att->wire.req;
+
+	timer_stop(&att->patience);
+	att->last_request = att->wire.opcode;
+	att->wire.busy = false;
+	att->wire.req = NULL;
+	if (req) {
+		req->rsp = res == 0 ? pdu : NULL;
+		req->rsp_len = res == 0 ? len : 0;
+		req->err_handle = err_handle;
+		req->mtu = att->wire.mtu;
+		op_complete(&req->op, res);
+	}
+	if (!att->freed)
+		att_pump(att);
+}
+
+/*
+ * An answer to a request that is not on the wire. A second answer to the request before, and one more Exchange MTU
+ * Response, are faults of peers in the field that harm nobody; anything else stands for the answer we wait for, because a
+ * peer that has answered wrongly will not answer again.
+ */
+static void stray_answer(struct att *att, uint8_t request)
+{
+	bool harmless = request == ATT_MTU_REQ;
+
+	att->stats.protocol_errors++;
+	if (request == att->last_request) {
+		att->last_request = 0;
+		harmless = true;
+	}
+	if (att->wire.busy && !harmless)
+		wire_end(att, -EBADMSG, NULL, 0, 0);
+}
+
+static void input_error(struct att *att, const uint8_t *pdu, size_t len)
+{
+	struct att_error e;
+
+	if (att_parse_error(pdu, len, &e) < 0) {
+		att->stats.protocol_errors++;
+		if (att->wire.busy)
+			wire_end(att, -EBADMSG, NULL, 0, 0);
+		return;
+	}
+	if (att->wire.busy && e.request == att->wire.opcode) {
+		att->stats.errors++;
+		wire_end(att, RES_ATT(e.code), NULL, 0, e.handle);
+		return;
+	}
+	switch (att_kind(e.request)) {
+	case ATT_KIND_REQUEST:
+	case ATT_KIND_UNKNOWN:
+		stray_answer(att, e.request);
+		break;
+	case ATT_KIND_RESPONSE:
+	case ATT_KIND_COMMAND:
+	case ATT_KIND_NOTIFICATION:
+	case ATT_KIND_INDICATION:
+	case ATT_KIND_CONFIRMATION:
+		att->stats.protocol_errors++; /* nothing that has an answer: it cannot be meant for the request */
+		break;
+	}
+}
+
+/* Counts even when the waiter left: the peer has changed to the new size. */
+static int take_mtu(struct att *att, const uint8_t *pdu, size_t len)
+{
+	uint16_t theirs;
+
+	if (att_parse_mtu(pdu, len, &theirs) < 0) {
+		att->stats.protocol_errors++;
+		return -EBADMSG;
+	}
+	att->mtu_ours = mtu_result(att->wire.offer, theirs);
+	att_update_mtu(att);
+	return 0;
+}
+
+/* The request that @opcode answers; 0: none. */
+static uint8_t request_of(uint8_t opcode)
+{
+	return att_response_of(opcode - 1) == opcode ? opcode - 1 : 0;
+}
+
+static void input_response(struct att *att, const uint8_t *pdu, size_t len)
+{
+	int res = 0;
+
+	if (pdu[0] == ATT_ERROR_RSP) {
+		input_error(att, pdu, len);
+		return;
+	}
+	if (!att->wire.busy || pdu[0] != att_response_of(att->wire.opcode)) {
+		stray_answer(att, request_of(pdu[0]));
+		return;
+	}
+	if (pdu[0] == ATT_MTU_RSP)
+		res = take_mtu(att, pdu, len);
+	if (!att->freed)
+		wire_end(att, res, pdu, len, 0);
+}
+
+/* --- the peer's requests --- */
+
+static void answer_mtu(struct att *att, const uint8_t *pdu, size_t len, struct wr *w)
+{
+	uint16_t theirs;
+
+	if (att_parse_mtu(pdu, len, &theirs) < 0) {
+		att->stats.protocol_errors++;
+		att_put_error(w, pdu[0], 0, ATT_ERR_INVALID_PDU);
+		return;
+	}
+	att_put_mtu_rsp(w, att->rx_mtu);
+	att->mtu_theirs = mtu_result(att->rx_mtu, theirs);
+}
+
+static void input_request(struct att *att, const uint8_t *pdu, size_t len, bool truncated)
+{
+	struct wr w = wr_init(att->answer, att->mtu);
+
+	if (att->answer_len) {
+		att->stats.protocol_errors++; /* it did not wait for the answer to the one before (3.3.2) */
+		return;
+	}
+	if (truncated)
+		att_put_error(&w, pdu[0], 0, ATT_ERR_INVALID_PDU);
+	else if (att_kind(pdu[0]) != ATT_KIND_REQUEST)
+		att_put_error(&w, pdu[0], 0, ATT_ERR_NOT_SUPPORTED);
+	else if (pdu[0] == ATT_MTU_REQ)
+		answer_mtu(att, pdu, len, &w);
+	else
+		att->server->request(pdu, len, &w, att->server_data);
+	if (att->freed)
+		return;
+	if (!wr_ok(&w) || wr_len(&w) == 0) {
+		w = wr_init(att->answer, sizeof(att->answer));
+		att_put_error(&w, pdu[0], 0, ATT_ERR_UNLIKELY);
+	}
+	att->answer_len = wr_len(&w);
+	att_pump(att);
+	if (pdu[0] == ATT_MTU_REQ)
+		att_update_mtu(att); /* from the response on, not before */
+}
+
+static void input_command(struct att *att, const uint8_t *pdu, size_t len)
+{
+	if (att->server->command && (pdu[0] == ATT_WRITE_CMD || pdu[0] == ATT_SIGNED_WRITE_CMD))
+		att->server->command(pdu, len, att->server_data);
+}
+
+static void input_confirmation(struct att *att, const uint8_t *pdu, size_t len)
+{
+	if (!att->server->confirmed || att_parse_empty(pdu, len) < 0)
+		att->stats.protocol_errors++;
+	else
+		att->server->confirmed(att->server_data);
+}
+
+/* --- values --- */
+
+static void tell_value(struct att *att, const struct att_value *v, bool indication)
+{
+	if (v->handle == 0)
+		att->stats.protocol_errors++;
+	else
+		att->events->value(v->handle, v->value, v->len, indication, att->data);
+}
+
+static void input_notify_multi(struct att *att, const uint8_t *pdu, size_t len)
+{
+	struct att_list values;
+	struct att_value v;
+
+	if (att_parse_notify_multi(pdu, len, &values) < 0) {
+		att->stats.protocol_errors++;
+		return;
+	}
+	while (!att->freed && !att->closed && att_next_value(&values, &v)) {
+		att->stats.notifications++;
+		tell_value(att, &v, false);
+	}
+}
+
+static void input_notification(struct att *att, const uint8_t *pdu, size_t len)
+{
+	struct att_value v;
+
+	if (pdu[0] == ATT_NOTIFY_MULTI) {
+		input_notify_multi(att, pdu, len);
+		return;
+	}
+	if (att_parse_value(pdu, len, &v) < 0) {
+		att->stats.protocol_errors++;
+		return;
+	}
+	att->stats.notifications++;
+	tell_value(att, &v, false);
+}
+
+static void input_indication(struct att *att, const uint8_t *pdu, size_t len)
+{
+	struct att_value v;
+
+	if (att_parse_value(pdu, len, &v) < 0) {
+		att->stats.protocol_errors++;
+		return;
+	}
+	att->stats.indications++;
+	tell_value(att, &v, true);
+	if (att->freed || att->closed)
+		return;
+	att->confirms++;
+	att_pump(att);
+}
+
+/* --- reading --- */
+
+/* Longer than any PDU can be: the end is missing. Whoever waits for it must not take it for the whole. */
+static void input_truncated(struct att *att, const uint8_t *pdu)
+{
+	att->stats.protocol_errors++;
+	switch (att_kind(pdu[0])) {
+	case ATT_KIND_REQUEST:
+	case ATT_KIND_UNKNOWN:
+		input_request(att, pdu, 1, true);
+		break;
+	case ATT_KIND_RESPONSE:
+		if (att->wire.busy)
+			wire_end(att, -EBADMSG, NULL, 0, 0);
+		break;
+	case ATT_KIND_INDICATION:
+		att->confirms++; /* nothing was delivered, but the peer must be able to go on */
+		att_pump(att);
+		break;
+	case ATT_KIND_COMMAND:
+	case ATT_KIND_NOTIFICATION:
+	case ATT_KIND_CONFIRMATION:
+		break;
+	}
+}
+
+static void att_input(struct att *att, const uint8_t *pdu, size_t len)
+{
+	switch (att_kind(pdu[0])) {
+	case ATT_KIND_REQUEST:
+	case ATT_KIND_UNKNOWN:
+		input_request(att, pdu, len, false);
+		break;
+	case ATT_KIND_RESPONSE:
+		input_response(att, pdu, len);
+		break;
+	case ATT_KIND_COMMAND:
+		input_command(att, pdu, len);
+		break;
+	case ATT_KIND_NOTIFICATION:
+		input_notification(att, pdu, len);
+		break;
+	case ATT_KIND_INDICATION:
+		input_indication(att, pdu, len);
+		break;
+	case ATT_KIND_CONFIRMATION:
+		input_confirmation(att, pdu, len);
+		break;
+	}
+}
+
+static bool hung_up(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
+}
+
+/*
+ * A read of nothing is an empty PDU, or the end. The kernel reports the end before the data that is queued behind it, so the
+ * first report is only remembered; the second, or finding nothing more, closes.
+ */
+static void input_nothing(struct att *att)
+{
+	if (!hung_up(att->fd)) {
+		att->stats.protocol_errors++;
+		return;
+	}
+	if (att->ended)
+		att_close(att, att->end_err);
+	att->ended = true;
+}
+
+static void read_failed(struct att *att, int err)
+{
+	bool empty = err == EAGAIN || err == EWOULDBLOCK;
+
+	if (empty && !att->ended)
+		return;
+	if (att->ended) {
+		att_close(att, att->end_err);
+		return;
+	}
+	att->ended = true;
+	att->end_err = -err;
+}
+
+/* One system call for up to READ_BATCH PDUs. Return: how many came, 0 when there is nothing more for now. */
+static int read_batch(struct att *att)
+{
+	uint8_t buf[READ_BATCH][ATT_MTU_MAX + 1];
+	struct iovec iov[READ_BATCH];
+	struct mmsghdr msgs[READ_BATCH];
+	int n;
+
+	for (int i = 0; i < READ_BATCH; i++) {
+		iov[i] = (struct iovec){ .iov_base = buf[i], .iov_len = sizeof(buf[i]) };
+		msgs[i] = (struct mmsghdr){ .msg_hdr = { .msg_iov = &iov[i], .msg_iovlen = 1 } };
+	}
+	n = recvmmsg(att->fd, msgs, READ_BATCH, MSG_DONTWAIT, NULL);
+	if (n < 0) {
+		bool again = errno == EINTR || !(errno == EAGAIN || errno == EWOULDBLOCK);
+
+		if (errno != EINTR)
+			read_failed(att, errno);
+		return again ? 1 : 0;
+	}
+	for (int i = 0; i < n && !att->freed && !att->closed; i++) {
+		if (msgs[i].msg_len == 0)
+			input_nothing(att);
+		else if (msgs[i].msg_len > ATT_MTU_MAX || msgs[i].msg_hdr.msg_flags & MSG_TRUNC)
+			input_truncated(att, buf[i]);
+		else
+			att_input(att, buf[i], msgs[i].msg_len);
+	}
+	return n < READ_BATCH && !att->ended ? 0 : n; /* fewer than asked for: drained */
+}
+
+static void att_read(struct att *att)
+{
+	int budget = ATT_READ_BUDGET, n = 1;
+
+	while (n > 0 && budget > 0 && !att->freed && !att->closed) {
+		n = read_batch(att);
+		budget -= n;
+	}
+}
+
+static void on_ready(struct loop_io *io, int ready)
+{
+	struct att *att = container_of(io, struct att, io);
+
+	att_hold(att);
+	if (ready & LOOP_WRITE)
+		att->blocked = false;
+	if (ready & LOOP_READ)
+		att_read(att);
+	if (!att->freed)
+		att_pump(att);
+	att_release(att);
+}
+
+/* --- what callers see --- */
+
+int att_new(struct loop *loop, int fd, const struct att_events *events, void *data, struct att **ret)
+{
+	_cleanup_(closep) int owned = fd;
+	_cleanup_(att_freep) struct att *att = calloc(1, sizeof(*att));
+	int r;
+
+	if (!att)
+		return -ENOMEM;
+	att->loop = loop;
+	att->fd = -1;
+	att->events = events;
+	att->data = data;
+	att->server = &att_server_empty;
+	att->mtu = ATT_MTU_DEFAULT;
+	att->rx_mtu = ATT_MTU_MAX;
+	list_init(&att->requests);
+	list_init(&att->commands);
+	timer_init(&att->patience, loop, on_patience);
+	r = loop_io_init(&att->io, loop, fd, on_ready);
+	if (r == 0)
+		r = loop_io_set(&att->io, LOOP_READ);
+	if (r < 0)
+		return r;
+	att->fd = steal_fd(&owned);
+	*ret = steal(&att);
+	return 0;
+}
+
+struct att *att_free(struct att *att)
+{
+	if (!att)
+		return NULL;
+	assert(!att->wire.req && list_empty(&att->requests) && list_empty(&att->commands));
+	timer_stop(&att->patience);
+	loop_io_deinit(&att->io);
+	closep(&att->fd);
+	att->closed = true;
+	att_hold(att);
+	att->freed = true;
+	att_release(att);
+	return NULL;
+}
+
+void att_set_server(struct att *att, const struct att_server *server, void *data)
+{
+	att->server = server;
+	att->server_data = data;
+}
+
+uint16_t att_mtu(const struct att *att)
+{
+	return att->mtu;
+}
+
+bool att_mtu_exchanged(const struct att *att)
+{
+	return att->mtu_ours != 0;
+}
+
+int att_fd(const struct att *att)
+{
+	return att->fd;
+}
+
+size_t att_queued(const struct att *att)
+{
+	return att->n_requests + (att->wire.busy ? 1 : 0);
+}
+
+const struct att_stats *att_stats(const struct att *att)
+{
+	return &att->stats;
+}
+
+static int out_queue(struct att *att, struct att_out *out, const void *pdu, size_t len)
+{
+	uint8_t *copy = malloc(len);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, pdu, len);
+	*out = (struct att_out){ .att = att, .pdu = copy, .len = len, .seq = att->seq++ };
+	return 0;
+}
+
+static int check_pdu(const struct att *att, const uint8_t *pdu, size_t len, enum att_kind kind)
+{
+	if (len == 0 || att_kind(pdu[0]) != kind)
+		return -EINVAL;
+	if (att->closed)
+		return -ENOTCONN;
+	return len > att->mtu ? -EMSGSIZE : 0;
+}
+
+static void withdraw_request(struct op *op)
+{
+	struct att_req *req = container_of(op, struct att_req, op);
+	struct att *att = req->out.att;
+
+	if (att->wire.req == req) {
+		att->wire.req = NULL;
+		att->stats.timeouts++;
+	} else {
+		att->n_requests--;
+		out_forget(&req->out);
+	}
+}
+
+static void withdraw_command(struct op *op)
+{
+	struct att_cmd *cmd = container_of(op, struct att_cmd, op);
+
+	cmd->out.att->n_commands--;
+	out_forget(&cmd->out);
+}
+
+bool att_req_sent(const struct att_req *req)
+{
+	return op_live(&req->op) && !req->out.pdu;
+}
+
+static int queue_request(struct att *att, struct att_req *req, const void *pdu, size_t len, uint32_t timeout_ms)
+{
+	int r;
+
+	if (att->n_requests >= ATT_REQUESTS_MAX)
+		return -ENOBUFS;
+	r = out_queue(att, &req->out, pdu, len);
+	if (r < 0)
+		return r;
+	att->n_requests++;
+	op_start(&req->op, &att->requests, withdraw_request, timeout_ms);
+	return 0;
+}
+
+int att_request(struct att *att, struct att_req *req, const void *pdu, size_t len, uint32_t timeout_ms)
+{
+	int r = check_pdu(att, pdu, len, ATT_KIND_REQUEST);
+
+	if (r < 0)
+		return r;
+	req->out = (struct att_out){ .att = att };
+	if (mtu_is_settled(att, pdu)) {
+		op_start(&req->op, NULL, NULL, timeout_ms);
+		op_complete_later(&req->op, 0);
+		return 0;
+	}
+	if (!att->wire.busy && !att->blocked && list_empty(&att->requests)) {
+		r = send_request(att, req, pdu, len);
+		if (r == 0)
+			op_start(&req->op, NULL, withdraw_request, timeout_ms);
+		if (r != -EAGAIN)
+			return r;
+	}
+	r = queue_request(att, req, pdu, len, timeout_ms);
+	att_pump(att);
+	return r;
+}
+
+int att_command(struct att *att, struct att_cmd *cmd, const void *pdu, size_t len, uint32_t timeout_ms)
+{
+	int r = check_pdu(att, pdu, len, ATT_KIND_COMMAND);
+
+	if (r < 0)
+		return r;
+	cmd->out = (struct att_out){ .att = att };
+	if (!att->blocked) {
+		r = send_command(att, pdu, len);
+		if (r == 0) {
+			op_start(&cmd->op, NULL, NULL, timeout_ms);
+			op_complete_later(&cmd->op, 0);
+		}
+		if (r != -EAGAIN)
+			return r;
+	}
+	if (att->n_commands >= ATT_COMMANDS_MAX)
+		return -ENOBUFS;
+	r = out_queue(att, &cmd->out, pdu, len);
+	if (r < 0)
+		return r;
+	att->n_commands++;
+	op_start(&cmd->op, &att->commands, withdraw_command, timeout_ms);
+	att_pump(att);
+	return 0;
+}
+
+int att_exchange_mtu(struct att *att, struct att_req *req, uint16_t mtu, uint32_t timeout_ms)
+{
+	uint8_t pdu[3];
+	struct wr w = wr_init(pdu, sizeof(pdu));
+	int r;
+
+	if (mtu < ATT_MTU_DEFAULT || mtu > ATT_MTU_MAX)
+		return -EINVAL;
+	att_put_mtu_req(&w, mtu);
+	r = att_request(att, req, pdu, sizeof(pdu), timeout_ms);
+	if (r == 0 && !att->mtu_ours)
+		att->rx_mtu = mtu; /* what we say must be the same in both directions (3.4.2.1) */
+	return r;
+}
