@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The picture of the peer's database. Each discovery has a number; what it sees is stamped with it, and what it should have
+ * seen and did not is swept away at its end, so structs of attributes that stay are never moved. Services do not overlap
+ * and are sorted, as are characteristics within a service and descriptors within a characteristic.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "gatt_priv.h"
+
+void remote_init(struct gatt_client *gc)
+{
+	list_init(&gc->services);
+	list_init(&gc->loose);
+}
+
+/* --- removal --- */
+
+static void descriptor_free(struct gatt_client *gc, struct gatt_descriptor *d)
+{
+	list_del(&d->link);
+	gc->n_attributes--;
+	free(d);
+}
+
+static void characteristic_free(struct gatt_client *gc, struct gatt_characteristic *chr)
+{
+	struct gatt_descriptor *d, *next;
+
+	list_for_each_safe(d, next, &chr->descriptors, link)
+		descriptor_free(gc, d);
+	list_del(&chr->link);
+	gc->n_attributes -= 2; /* declaration and value */
+	free(chr);
+}
+
+static void characteristics_free(struct gatt_client *gc, struct list *list)
+{
+	struct gatt_characteristic *chr, *next;
+
+	list_for_each_safe(chr, next, list, link)
+		characteristic_free(gc, chr);
+}
+
+static void service_free(struct gatt_client *gc, struct gatt_service *s)
+{
+	characteristics_free(gc, &s->characteristics);
+	list_del(&s->link);
+	gc->n_attributes--;
+	free(s);
+}
+
+void remote_clear(struct gatt_client *gc)
+{
+	struct gatt_service *s, *next;
+
+	list_for_each_safe(s, next, &gc->services, link)
+		service_free(gc, s);
+	characteristics_free(gc, &gc->loose);
+}
+
+/* --- lookup --- */
+
+struct list *gatt_services(struct gatt_client *gc)
+{
+	return &gc->services;
+}
+
+struct gatt_service *remote_service_at(struct gatt_client *gc, uint16_t handle)
+{
+	struct gatt_service *s;
+
+	list_for_each(s, &gc->services, link)
+		if (s->handle <= handle && handle <= s->end_handle)
+			return s;
+	return NULL;
+}
+
+struct gatt_service *gatt_find_service(struct gatt_client *gc, uint16_t handle)
+{
+	struct gatt_service *s = remote_service_at(gc, handle);
+
+	return s && s->handle == handle ? s : NULL;
+}
+
+/* The list that the characteristic of @handle would stand in. */
+static struct list *characteristics_at(struct gatt_client *gc, uint16_t handle)
+{
+	struct gatt_service *s = remote_service_at(gc, handle);
+
+	return s ? &s->characteristics : &gc->loose;
+}
+
+/* The last characteristic that starts at or before @handle. */
+static struct gatt_characteristic *characteristic_at(struct gatt_client *gc, uint16_t handle)
+{
+	struct gatt_characteristic *chr, *found = NULL;
+
+	list_for_each(chr, characteristics_at(gc, handle), link)
+		if (chr->declaration <= handle)
+			found = chr;
+	return found;
+}
+
+struct gatt_characteristic *gatt_find_characteristic(struct gatt_client *gc, uint16_t value_handle)
+{
+	struct gatt_characteristic *chr = characteristic_at(gc, value_handle);
+
+	return chr && chr->handle == value_handle ? chr : NULL;
+}
+
+struct gatt_characteristic *remote_declared_at(struct gatt_client *gc, uint16_t declaration)
+{
+	struct gatt_characteristic *chr = characteristic_at(gc, declaration);
+
+	return chr && chr->declaration == declaration ? chr : NULL;
+}
+
+static struct gatt_characteristic *first_of_uuid(struct list *list, const struct uuid *uuid)
+{
+	struct gatt_characteristic *chr;
+
+	list_for_each(chr, list, link)
+		if (uuid_equal(&chr->uuid, uuid))
+			return chr;
+	return NULL;
+}
+
+struct gatt_characteristic *gatt_find_characteristic_uuid(struct gatt_client *gc, const struct uuid *uuid)
+{
+	struct gatt_characteristic *chr = NULL, *loose = first_of_uuid(&gc->loose, uuid);
+	struct gatt_service *s;
+
+	list_for_each(s, &gc->services, link) {
+		chr = first_of_uuid(&s->characteristics, uuid);
+		if (chr)
+			break;
+	}
+	if (chr && loose)
+		return loose->handle < chr->handle ? loose : chr;
+	return chr ? chr : loose;
+}
+
+struct gatt_descriptor *gatt_find_descriptor(struct gatt_client *gc, uint16_t handle)
+{
+	struct gatt_characteristic *chr = characteristic_at(gc, handle);
+	struct gatt_descriptor *d;
+
+	if (!chr)
+		return NULL;
+	list_for_each(d, &chr->descriptors, link)
+		if (d->handle == handle)
+			return d;
+	return NULL;
+}
+
+/* --- writing --- */
+
+static int count_new(struct gatt_client *gc, size_t n)
+{
+	if (gc->n_attributes + n > GATT_ATTRIBUTES_MAX)
+		return -ENOBUFS;
+	gc->n_attributes += n;
+	return 0;
+}
+
+static void insert_characteristic(struct list *list, struct gatt_characteristic *chr)
+{
+	struct gatt_characteristic *it;
+
+	list_for_each(it, list, link)
+		if (it->declaration > chr->declaration)
+			break;
+	list_add_before(&it->link, &chr->link); /* at the end @it is the head */
+}
+
+/* Characteristics that were found before their service was. */
+static void adopt_loose(struct gatt_client *gc, struct gatt_service *s)
+{
+	struct gatt_characteristic *chr, *next;
+
+	list_for_each_safe(chr, next, &gc->loose, link) {
+		if (chr->declaration < s->handle || chr->declaration > s->end_handle)
+			continue;
+		if (chr->handle > s->end_handle) {
+			characteristic_free(gc, chr);
+			continue;
+		}
+		list_del(&chr->link);
+		chr->service = s;
+		insert_characteristic(&s->characteristics, chr);
+		remote_set_end(gc, chr, MIN(chr->end_handle, s->end_handle));
+	}
+}
+
+/* The service's end moved: what lies behind it is not part of it any more. */
+static void trim_service(struct gatt_client *gc, struct gatt_service *s)
+{
+	struct gatt_characteristic *chr, *next;
+
+	list_for_each_safe(chr, next, &s->characteristics, link) {
+		if (chr->handle > s->end_handle)
+			characteristic_free(gc, chr);
+		else if (chr->end_handle > s->end_handle)
+			remote_set_end(gc, chr, s->end_handle);
+	}
+}
+
+/* Return: 0 and perhaps the same service as before in @ret; -EBADMSG when this discovery contradicts itself. */
+static int evict_overlapping(struct gatt_client *gc, uint32_t gen, struct att_range range, const struct uuid *uuid,
+			     struct gatt_service **ret)
+{
+	struct gatt_service *s, *next;
+
+	*ret = NULL;
+	list_for_each_safe(s, next, &gc->services, link) {
+		if (s->end_handle < range.start || s->handle > range.end)
+			continue;
+		if (s->handle == range.start && uuid_equal(&s->uuid, uuid))
+			*ret = s;
+		else if (s->seen == gen)
+			return -EBADMSG;
+		else
+			service_free(gc, s);
+	}
+	return 0;
+}
+
+static int service_new(struct gatt_client *gc, struct att_range range, const struct uuid *uuid,
+		       struct gatt_service **ret)
+{
+	struct gatt_service *s, *it;
+	int r = count_new(gc, 1);
+
+	if (r < 0)
+		return r;
+	s = calloc(1, sizeof(*s));
+	if (!s) {
+		gc->n_attributes--;
+		return -ENOMEM;
+	}
+	list_init(&s->link);
+	list_init(&s->characteristics);
+	s->uuid = *uuid;
+	s->handle = range.start;
+	list_for_each(it, &gc->services, link)
+		if (it->handle > range.start)
+			break;
+	list_add_before(&it->link, &s->link);
+	*ret = s;
+	return 0;
+}
+
+int remote_service(struct gatt_client *gc, uint32_t gen, struct att_range range, const struct uuid *uuid, bool primary,
+		   struct gatt_service **ret)
+{
+	struct gatt_service *s;
+	int r = evict_overlapping(gc, gen, range, uuid, &s);
+
+	if (r == 0 && !s)
+		r = service_new(gc, range, uuid, &s);
+	if (r < 0)
+		return r;
+	if (s->end_handle != range.end)
+		s->characteristics_known = false;
+	s->end_handle = range.end;
+	s->primary = primary;
+	s->seen = gen;
+	trim_service(gc, s);
+	adopt_loose(gc, s);
+	*ret = s;
+	return 0;
+}
+
+static int characteristic_new(struct gatt_client *gc, struct gatt_service *service, const struct remote_decl *decl,
+			      struct gatt_characteristic **ret)
+{
+	struct gatt_characteristic *chr;
+	int r = count_new(gc, 2);
+
+	if (r < 0)
+		return r;
+	chr = calloc(1, sizeof(*chr));
+	if (!chr) {
+		gc->n_attributes -= 2;
+		return -ENOMEM;
+	}
+	list_init(&chr->link);
+	list_init(&chr->descriptors);
+	chr->service = service;
+	chr->uuid = decl->uuid;
+	chr->declaration = decl->declaration;
+	chr->handle = decl->value;
+	chr->end_handle = service ? service->end_handle : ATT_HANDLE_MAX;
+	insert_characteristic(service ? &service->characteristics : &gc->loose, chr);
+	*ret = chr;
+	return 0;
+}
+
+int remote_characteristic(struct gatt_client *gc, uint32_t gen, struct gatt_service *service,
+			  const struct remote_decl *decl, struct gatt_characteristic **ret)
+{
+	struct gatt_characteristic *chr = remote_declared_at(gc, decl->declaration);
+	int r = 0;
+
+	if (chr && (chr->handle != decl->value || !uuid_equal(&chr->uuid, &decl->uuid))) {
+		characteristic_free(gc, chr);
+		chr = NULL;
+	}
+	if (!chr)
+		r = characteristic_new(gc, service, decl, &chr);
+	if (r < 0)
+		return r;
+	chr->properties = decl->properties;
+	chr->seen = gen;
+	*ret = chr;
+	return 0;
+}
+
+void remote_set_end(struct gatt_client *gc, struct gatt_characteristic *chr, uint16_t end)
+{
+	struct gatt_descriptor *d, *next;
+
+	if (chr->end_handle < end)
+		chr->descriptors_known = false;
+	chr->end_handle = end;
+	list_for_each_safe(d, next, &chr->descriptors, link)
+		if (d->handle > end)
+			descriptor_free(gc, d);
+}
+
+int remote_descriptor(struct gatt_client *gc, uint32_t gen, struct gatt_characteristic *chr, uint16_t handle,
+		      const struct uuid *uuid)
+{
+	struct gatt_descriptor *d;
+	int r;
+
+	list_for_each(d, &chr->descriptors, link)
+		if (d->handle >= handle)
+			break;
+	if (&d->link != &chr->descriptors && d->handle == handle) {
+		d->uuid = *uuid;
+		d->seen = gen;
+		return 0;
+	}
+	r = count_new(gc, 1);
+	if (r < 0)
+		return r;
+	struct gatt_descriptor *fresh = calloc(1, sizeof(*fresh));
+
+	if (!fresh) {
+		gc->n_attributes--;
+		return -ENOMEM;
+	}
+	*fresh = (struct gatt_descriptor){ .characteristic = chr, .uuid = *uuid, .handle = handle, .seen = gen };
+	list_init(&fresh->link);
+	list_add_before(&d->link, &fresh->link);
+	return 0;
+}
+
+/* --- sweeping --- */
+
+/* Numbers wrap after four thousand million discoveries; what matters is who came first. */
+static bool is_older(uint32_t seen, uint32_t gen)
+{
+	return (int32_t)(seen - gen) < 0;
+}
+
+void remote_sweep_descriptors(struct gatt_client *gc, uint32_t gen, struct gatt_characteristic *chr)
+{
+	struct gatt_descriptor *d, *next;
+
+	list_for_each_safe(d, next, &chr->descriptors, link)
+		if (is_older(d->seen, gen))
+			descriptor_free(gc, d);
+}
+
+static void sweep_characteristics(struct gatt_client *gc, uint32_t gen, struct list *list, const struct uuid *uuid)
+{
+	struct gatt_characteristic *chr, *next;
+
+	list_for_each_safe(chr, next, list, link)
+		if (is_older(chr->seen, gen) && (!uuid || uuid_equal(&chr->uuid, uuid)))
+			characteristic_free(gc, chr);
+}
+
+void remote_sweep_characteristics(struct gatt_client *gc, uint32_t gen, struct gatt_service *service,
+				  const struct uuid *uuid)
+{
+	sweep_characteristics(gc, gen, &service->characteristics, uuid);
+}
+
+void remote_sweep_services(struct gatt_client *gc, uint32_t gen, const struct uuid *uuid)
+{
+	struct gatt_service *s, *next;
+
+	list_for_each_safe(s, next, &gc->services, link)
+		if (s->primary && is_older(s->seen, gen) && (!uuid || uuid_equal(&s->uuid, uuid)))
+			service_free(gc, s);
+}
+
+void remote_sweep_outline(struct gatt_client *gc, uint32_t gen)
+{
+	struct gatt_service *s, *next;
+
+	list_for_each_safe(s, next, &gc->services, link) {
+		if (is_older(s->seen, gen))
+			service_free(gc, s);
+		else
+			sweep_characteristics(gc, gen, &s->characteristics, NULL);
+	}
+	characteristics_free(gc, &gc->loose); /* nothing can stand outside of every service */
+}
+
+void remote_sweep_all(struct gatt_client *gc, uint32_t gen)
+{
+	struct gatt_service *s;
+	struct gatt_characteristic *chr;
+
+	remote_sweep_outline(gc, gen);
+	list_for_each(s, &gc->services, link) {
+		if (s->seen != gen)
+			continue; /* a newer discovery is at work on it */
+		s->characteristics_known = true;
+		list_for_each(chr, &s->characteristics, link) {
+			remote_sweep_descriptors(gc, gen, chr);
+			chr->descriptors_known = true;
+		}
+	}
+}
