@@ -331,7 +331,7 @@ static void stray_answer(struct att *att, uint8_t request)
 	bool harmless = request == ATT_MTU_REQ;
 
 	att->stats.protocol_errors++;
-	if (request == att->last_request) {
+	if (request && request == att->last_request) {
 		att->last_request = 0;
 		harmless = true;
 	}
