@@ -6,14 +6,16 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "aiobled/addr.h"
 #include "aiobled/att_pdu.h"
+#include "aiobled/cleanup.h"
 #include "aiobled/hci_pdu.h"
 #include "aiobled/kernel.h"
-#include "aiobled/mgmt_pdu.h"
 
 #define CHARACTERISTICS_MAX 1024
 
@@ -63,12 +65,11 @@ static size_t request(const struct wr *w)
 
 static void floor_connect(const char *address)
 {
-	struct addr local, peer = { .type = ADDR_PUBLIC };
+	struct addr local, peer;
 	const char *own = getenv("BENCH_LOCAL");
 
-	if (!own || addr_parse(own, &local) < 0 || addr_parse(address, &peer) < 0)
+	if (!own || addr_parse(own, ADDR_PUBLIC, &local) < 0 || addr_parse(address, ADDR_PUBLIC, &peer) < 0)
 		die("BENCH_LOCAL or the peer's address is none");
-	local.type = ADDR_PUBLIC;
 	f.fd = kernel_linux.att_connect(&kernel_linux, &local, &peer);
 	if (f.fd < 0)
 		die("connect: %d", f.fd);
