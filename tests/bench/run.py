@@ -180,7 +180,7 @@ def main():
     rounds = []
     for i in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3):
         rounds.append({})
-        for name in SUBJECTS:
+        for name in sys.argv[2:] or SUBJECTS:
             print("# round %d: %s" % (i + 1, name), flush=True)
             try:
                 rounds[-1][name] = measure(name)
