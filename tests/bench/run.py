@@ -62,7 +62,7 @@ class Subject:
     pid = None
 
     def start(self):
-        run("hciconfig", "hci0", "up")
+        os.environ["BENCH_LOCAL"] = re.search(r"BD Address: (\S+)", run("hciconfig", "hci0"))[1]
         return {}
 
     def stop(self):
