@@ -304,12 +304,12 @@ def power_on(path):
 def watch_devices():
     def changed(interface, values, _, path=None):
         if interface == "org.bluez.Device1" and "Connected" in values:
-            log("connect" if values["Connected"] else "disconnect", device=path.split("dev_")[-1].replace("_", ":"))
+            log("connected" if values["Connected"] else "disconnected", device=path.split("dev_")[-1].replace("_", ":"))
 
     def added(path, interfaces):
         device = interfaces.get("org.bluez.Device1")
         if device and device.get("Connected"):
-            log("connect", device=device["Address"])
+            log("connected", device=device["Address"])
     bus.add_signal_receiver(changed, "PropertiesChanged", PROPERTIES, BLUEZ, path_keyword="path")
     bus.add_signal_receiver(added, "InterfacesAdded", OBJECT_MANAGER, BLUEZ)
 

@@ -243,12 +243,12 @@ bleno.once('stateChange', (state) => {
 bleno.once('advertisingStart', ready);
 bleno.on('accept', (address, link) => {
 	links.add(link);
-	log('connect', { address, link });
+	log('connected', { address, link });
 	update();
 });
 bleno.on('disconnect', (address, link) => {
 	links.delete(link);
-	log('disconnect', { address, link });
+	log('disconnected', { address, link });
 	update();
 });
 bleno.on('mtuChange', (mtu) => log('mtu', { mtu }));

@@ -145,7 +145,7 @@ static void on_connected(void *data, const struct hci_link_info *link)
 
 	app->link = *link;
 	address_text(link->address, text, sizeof(text));
-	say("connect address=%s type=%s link=%u", text, link->address_type ? "random" : "public",
+	say("connected address=%s type=%s link=%u", text, link->address_type ? "random" : "public",
 	    link->handle);
 	script_link(&app->peer, true);
 	adv_link(&app->peer.adv, true);
@@ -156,7 +156,7 @@ static void on_disconnected(void *data, uint8_t reason)
 {
 	struct app *app = data;
 
-	say("disconnect link=%u reason=0x%02x", app->link.handle, reason);
+	say("disconnected link=%u reason=0x%02x", app->link.handle, reason);
 	script_link(&app->peer, false);
 	script_event(&app->peer, "disconnect");
 	adv_link(&app->peer.adv, false);
