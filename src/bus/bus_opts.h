@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The a{sv} that ends every method's arguments: a table of the keys a method knows, and one reader. An unknown key, a
+ * wrong type, a value out of range or a key given twice is InvalidArgument and names the key. Integers may have any
+ * D-Bus integer type.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+#include "aiobled/addr.h"
+#include "aiobled/uuid.h"
+
+#include "bus_result.h"
+
+#define OPTS_LIST_MAX 64 /* values of one list option */
+
+enum opt_type {
+	OPT_BOOL,  /* bool */
+	OPT_TRI,   /* int: 0 or 1; the caller sets -1 before for "not given" */
+	OPT_U8,    /* uint8_t */
+	OPT_U16,   /* uint16_t */
+	OPT_U32,   /* uint32_t */
+	OPT_I8,    /* int8_t */
+	OPT_ENUM,  /* int: the index in @names */
+	OPT_UUID,  /* struct opt_uuid */
+	OPT_UUIDS, /* struct opt_uuids */
+	OPT_ADDRS, /* struct opt_addrs; type 0xff */
+	OPT_NAMES, /* struct opt_names: views into the message */
+	OPT_U16S,  /* struct opt_u16s */
+};
+
+struct opt_uuid {
+	bool given;
+	struct uuid uuid;
+};
+
+struct opt_uuids {
+	size_t n;
+	struct uuid v[OPTS_LIST_MAX];
+};
+
+struct opt_addrs {
+	size_t n;
+	struct addr v[OPTS_LIST_MAX];
+};
+
+struct opt_names {
+	size_t n;
+	const char *v[OPTS_LIST_MAX];
+};
+
+struct opt_u16s {
+	size_t n;
+	uint16_t v[OPTS_LIST_MAX];
+};
+
+struct opt {
+	const char *key;
+	enum opt_type type;
+	size_t offset;    /* of the field in the caller's struct, which holds the default before */
+	int64_t min, max; /* integers; both 0: what the type holds */
+	const char *const *names; /* OPT_ENUM; NULL-terminated */
+};
+
+/* A row of a table; more members may follow (.min, .max, .names). */
+#define OPT(key_, s, field, type_, ...)                                                            \
+	{                                                                                          \
+		.key = (key_), .type = (type_), .offset = offsetof(s, field), ##__VA_ARGS__        \
+	}
+/* A row for a method whose only option is no struct. */
+#define OPT_ALONE(key_, type_, ...)                                                                \
+	{                                                                                          \
+		.key = (key_), .type = (type_), ##__VA_ARGS__                                      \
+	}
+
+/* Every key of a method fits: a set bit is a key that was met. */
+#define OPTS_KEYS_MAX 32
+
+/**
+ * bus_opts_read() - read the options, the next argument of @m
+ * @table, @n: at most OPTS_KEYS_MAX keys; @n may be 0
+ * @dst:       the caller's struct
+ * @ret_error: filled on failure; its key is a view into @m
+ *
+ * Return: 0; -EINVAL with @ret_error; another -errno when the message itself cannot be read, with @ret_error too.
+ */
+int bus_opts_read(sd_bus_message *m, const struct opt *table, size_t n, void *dst,
+                  struct bus_error *ret_error);
+
+/** bus_arg_error() - the argument @key is not what it must be. Return: -EINVAL. */
+int bus_arg_error(struct bus_error *ret, const char *key, const char *text);
