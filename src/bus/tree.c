@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Paths. They are made of an adapter's name, numbers and handles, each in the one form in which we write it, so that no
+ * object has two paths.
+ */
+#include "tree.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aiobled/cleanup.h"
+#include "aiobled/gatt_client.h"
+
+#include "conn_bus.h"
+#include "scan_bus.h"
+#include "sub_bus.h"
+
+/* The next part of a path, without its slash; *@p moves behind it. Return: its length, 0 at the end. */
+static size_t part(const char **p, const char **ret)
+{
+	size_t n;
+
+	if (**p == '/')
+		(*p)++;
+	*ret = *p;
+	n = strcspn(*p, "/");
+	*p += n;
+	return n;
+}
+
+static bool part_is(const char *s, size_t n, const char *word)
+{
+	return strlen(word) == n && memcmp(s, word, n) == 0;
+}
+
+static bool parse_id(const char *s, size_t n, uint64_t *ret)
+{
+	uint64_t v = 0;
+
+	if (n == 0 || n > 18 || s[0] == '0')
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			return false;
+		v = v * 10 + (uint64_t)(s[i] - '0');
+	}
+	*ret = v;
+	return true;
+}
+
+static bool parse_handle(const char *s, size_t n, uint16_t *ret)
+{
+	uint16_t v = 0;
+
+	if (n != 5 || s[0] != 'h')
+		return false;
+	for (size_t i = 1; i < n; i++) {
+		if (s[i] >= '0' && s[i] <= '9')
+			v = (uint16_t)(v << 4 | (s[i] - '0'));
+		else if (s[i] >= 'a' && s[i] <= 'f')
+			v = (uint16_t)(v << 4 | (s[i] - 'a' + 10));
+		else
+			return false;
+	}
+	*ret = v;
+	return true;
+}
+
+static struct adapter_bus *find_adapter(struct bus *bus, const char *name, size_t n)
+{
+	struct adapter_bus *a;
+
+	list_for_each (a, &bus->adapters, link)
+		if (part_is(name, n, a->path + strlen(BUS_ROOT "/")))
+			return a;
+	return NULL;
+}
+
+static struct conn_bus *find_conn(struct adapter_bus *a, uint64_t id)
+{
+	struct conn_bus *c;
+
+	list_for_each (c, &a->conns, link)
+		if (c->id == id)
+			return c;
+	return NULL;
+}
+
+static struct scan_bus *find_scan(struct adapter_bus *a, uint64_t id)
+{
+	struct scan_bus *s;
+
+	list_for_each (s, &a->scanners, link)
+		if (s->id == id)
+			return s;
+	return NULL;
+}
+
+static struct sub_bus *find_sub(struct conn_bus *c, uint64_t id)
+{
+	struct sub_bus *s;
+
+	list_for_each (s, &c->subs, link)
+		if (s->id == id)
+			return s;
+	return NULL;
+}
+
+static enum tree_kind over(struct tree_node *t, bool connection)
+{
+	t->connection_over = connection;
+	return TREE_OVER;
+}
+
+/* CONNECTION/hXXXX, CONNECTION/sub/N */
+static enum tree_kind resolve_below(struct bus *bus, const char *p, struct tree_node *t)
+{
+	const char *s;
+	size_t n = part(&p, &s);
+	uint64_t id;
+
+	if (n == 0)
+		return TREE_CONNECTION;
+	if (parse_handle(s, n, &t->handle))
+		return *p ? TREE_NONE : TREE_ATTRIBUTE;
+	if (!part_is(s, n, "sub"))
+		return TREE_NONE;
+	n = part(&p, &s);
+	if (*p || !parse_id(s, n, &id) || id >= bus->next_sub)
+		return TREE_NONE;
+	t->sub = find_sub(t->conn, id);
+	return t->sub ? TREE_SUBSCRIPTION : over(t, false);
+}
+
+static enum tree_kind resolve(struct bus *bus, const char *path, struct tree_node *t)
+{
+	const char *p = path, *s, *kind;
+	size_t n, kind_n;
+	uint64_t id;
+
+	if (strncmp(path, BUS_ROOT "/", strlen(BUS_ROOT "/")) != 0)
+		return TREE_NONE;
+	p += strlen(BUS_ROOT);
+	n = part(&p, &s);
+	t->adapter = find_adapter(bus, s, n);
+	if (!*p)
+		return t->adapter ? TREE_ADAPTER : TREE_NONE;
+	kind_n = part(&p, &kind);
+	n = part(&p, &s);
+	if (!parse_id(s, n, &id))
+		return TREE_NONE;
+	if (part_is(kind, kind_n, "scan") && !*p && id < bus->next_scan) {
+		t->scan = t->adapter ? find_scan(t->adapter, id) : NULL;
+		return t->scan ? TREE_SCANNER : over(t, false);
+	}
+	if (!part_is(kind, kind_n, "conn") || id >= bus->next_conn)
+		return TREE_NONE;
+	t->conn = t->adapter ? find_conn(t->adapter, id) : NULL;
+	return t->conn ? resolve_below(bus, p, t) : over(t, true);
+}
+
+enum tree_kind tree_resolve(struct bus *bus, const char *path, struct tree_node *ret)
+{
+	*ret = (struct tree_node){.kind = TREE_NONE};
+	ret->kind = resolve(bus, path, ret);
+	return ret->kind;
+}
+
+/* A call to something that is over says so: NotConnected, not that there never was such an object. */
+static int on_message(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
+{
+	const char *interface = sd_bus_message_get_interface(m), *path = sd_bus_message_get_path(m);
+	struct tree_node t;
+
+	if (!interface || !path ||
+	    strncmp(interface, BUS_IFACE_PREFIX, strlen(BUS_IFACE_PREFIX)) != 0)
+		return 0;
+	if (tree_resolve(data, path, &t) != TREE_OVER)
+		return 0;
+	return bus_fail(
+		m, &(struct bus_error){.res = t.connection_over ? -ESHUTDOWN : -ENOENT,
+	                               .text = t.connection_over ? NULL : "this object is over"});
+}
+
+/* --- listing --- */
+
+struct strv {
+	char **v;
+	size_t n, size;
+	bool failed;
+};
+
+static void strv_add(struct strv *s, const char *text)
+{
+	char **v;
+
+	if (s->n + 2 > s->size) {
+		size_t size = s->size ? 2 * s->size : 32;
+
+		v = realloc(s->v, size * sizeof(*v));
+		if (!v) {
+			s->failed = true;
+			return;
+		}
+		s->v = v;
+		s->size = size;
+	}
+	s->v[s->n] = strdup(text);
+	if (!s->v[s->n]) {
+		s->failed = true;
+		return;
+	}
+	s->v[++s->n] = NULL;
+}
+
+static void strv_free(struct strv *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		free(s->v[i]);
+	free(s->v);
+}
+
+static void add_attribute(struct strv *v, const struct conn_bus *c, uint16_t handle)
+{
+	char path[BUS_PATH_MAX + 8];
+
+	(void)snprintf(path, sizeof(path), "%s/h%04x", c->path, handle);
+	strv_add(v, path);
+}
+
+static void add_service(struct strv *v, const struct conn_bus *c, struct gatt_service *service)
+{
+	struct gatt_characteristic *chr;
+	struct gatt_descriptor *d;
+
+	add_attribute(v, c, service->handle);
+	list_for_each (chr, &service->characteristics, link) {
+		add_attribute(v, c, chr->handle);
+		list_for_each (d, &chr->descriptors, link)
+			add_attribute(v, c, d->handle);
+	}
+}
+
+static void add_conn(struct strv *v, const struct conn_bus *c)
+{
+	struct list *services = gatt_services(conn_gatt(c->conn));
+	struct gatt_service *service;
+	struct sub_bus *sub;
+
+	strv_add(v, c->path);
+	list_for_each (service, services, link)
+		add_service(v, c, service);
+	list_for_each (sub, &c->subs, link)
+		strv_add(v, sub->path);
+}
+
+static int on_list(_unused_ sd_bus *sd, _unused_ const char *prefix, void *data, char ***ret,
+                   _unused_ sd_bus_error *error)
+{
+	struct bus *bus = data;
+	struct strv v = {0};
+	struct adapter_bus *a;
+	struct conn_bus *c;
+	struct scan_bus *s;
+
+	list_for_each (a, &bus->adapters, link) {
+		strv_add(&v, a->path);
+		list_for_each (s, &a->scanners, link)
+			strv_add(&v, s->path);
+		list_for_each (c, &a->conns, link)
+			add_conn(&v, c);
+	}
+	if (v.failed) {
+		strv_free(&v);
+		return -ENOMEM;
+	}
+	*ret = v.v;
+	return 1;
+}
+
+int bus_add_tree(struct bus *bus)
+{
+	sd_bus_slot *slot;
+	int r = sd_bus_add_object_manager(bus->sd, &slot, BUS_ROOT);
+
+	if (r < 0)
+		return r;
+	bus_keep_slot(bus, slot);
+	r = sd_bus_add_node_enumerator(bus->sd, &slot, BUS_ROOT, on_list, bus);
+	if (r < 0)
+		return r;
+	bus_keep_slot(bus, slot);
+	r = sd_bus_add_fallback(bus->sd, &slot, BUS_ROOT, on_message, bus);
+	if (r < 0)
+		return r;
+	bus_keep_slot(bus, slot);
+	return 0;
+}
