@@ -358,8 +358,8 @@ static void stop(struct daemon *d)
 {
 	timer_stop(&d->tick);
 	d->foreign = foreign_free(d->foreign);
+	d->bus = bus_free(d->bus); /* before the engines it points into */
 	d->manager = manager_free(d->manager);
-	d->bus = bus_free(d->bus);
 	loop_io_deinit(&d->signals);
 	closep(&d->signal_fd);
 	d->loop = loop_free(d->loop);
