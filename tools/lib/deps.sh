@@ -23,11 +23,12 @@ BLENO=@stoprocent/bleno@0.12.4
 
 missing_packages()
 {
-	local p
-	# shellcheck disable=SC2068,SC2048
+	local installed p
+	# shellcheck disable=SC2086,SC2048
+	installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $* 2>/dev/null) || true
+	# shellcheck disable=SC2048
 	for p in $*; do
-		[[ $(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null) == installed ]] ||
-			echo "$p"
+		[[ $'\n'$installed$'\n' == *$'\n'"$p installed"$'\n'* ]] || echo "$p"
 	done
 }
 

@@ -101,6 +101,8 @@ kernel_fetch()
 	local pkg=$1 dir=$CACHE/kernel/$1 tmp deb
 	[[ -e $dir/complete ]] && return
 	kernel_refuse_broken "$pkg" "$(apt_version "$pkg")"
+	# Under the lock: what an interrupted run left
+	rm -rf "$CACHE"/kernel/.tmp.*
 	note "downloading $pkg (kept in $CACHE/kernel)"
 	mkdir -p "$CACHE/kernel"
 	tmp=$(mktemp -d "$CACHE/kernel/.tmp.XXXXXX")
@@ -143,6 +145,8 @@ initrd_build()
 {
 	local dir=$1 init=$2 out=$3 tmp f name
 	[[ -e $out ]] && return
+	rm -rf "$dir"/.initrd.*
+	find "$dir" -name "initrd-*" -mtime +7 -delete
 	tmp=$(mktemp -d "$dir/.initrd.XXXXXX")
 	mkdir -p "$tmp"/{bin,dev,proc,sys,modules,newroot,lower,upper,layer}
 	cp /bin/busybox "$tmp/bin/"
