@@ -341,7 +341,7 @@ static void mtu_is_the_smaller(void **state)
 	assert_int_equal(att_exchange_mtu(bed.att, &a.req, 518, 0), -EINVAL);
 	assert_int_equal(att_exchange_mtu(bed.att, &a.req, 517, 1000), 0);
 	assert_int_equal(att_exchange_mtu(bed.att, &b.req, 100, 1000), 0);
-	PLAY("> 02 05 02; < 03 f7 00; =");
+	bed_play(&bed, "GATT/CL/GAC/BV-01-C", "> 02 05 02; < 03 f7 00; =");
 	assert_done(&a, 0);
 	assert_done(&b, 0); /* one exchange a link */
 	assert_int_equal(att_mtu(bed.att), 247);

@@ -18,7 +18,7 @@ static const struct row {
 	int res;
 	uint16_t err_handle;
 } rows[] = {
-	{ "GATT/CL/GAC/BV-01-C", WRITE, "> 12 03 00 01 02 03; < 02 64 00; > 03 05 02; < 13", 0, 0 },
+	{ "the peer exchanges the MTU meanwhile", WRITE, "> 12 03 00 01 02 03; < 02 64 00; > 03 05 02; < 13", 0, 0 },
 	{ "GATT/CL/GAW/BV-01-C", COMMAND, "> 52 03 00 01 02 03; =", 0, 0 },
 	{ "GATT/CL/GAW/BV-02-C", SIGNED, "> d2 03 00 01 02 03 5a*12; =", 0, 0 },
 	{ "GATT/CL/GAW/BV-03-C", WRITE, "> 12 03 00 01 02 03; < 13", 0, 0 },
