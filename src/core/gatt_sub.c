@@ -234,7 +234,7 @@ static bool listen_must_wait(struct listen *l, uint16_t bits)
 {
 	if (op_live(&l->find.op) && bits == 0)
 		op_drop(&l->find.op);
-	if (op_live(&l->req.op) && bits == l->writing)
+	if (op_live(&l->find.op) || (op_live(&l->req.op) && bits == l->writing))
 		cover_all(l);
 	else if (op_live(&l->req.op) && !att_req_sent(&l->req))
 		op_drop(&l->req.op);
