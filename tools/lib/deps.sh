@@ -18,9 +18,6 @@ declare -A PACKAGES=(
 	[lint]="shellcheck clang-format"
 )
 
-# The foreign peripheral of the interoperability tests, pinned; its native part is compiled here.
-BLENO=@stoprocent/bleno@0.12.4
-
 missing_packages()
 {
 	local installed p
