@@ -13,7 +13,7 @@ void fake_hci_raw(struct fake_kernel *fk, uint16_t index, const void *pkt, size_
 	struct fake_adapter *a = fake_find(fk, index);
 
 	if (a && a->hci >= 0)
-		CHECK(send(a->hci, pkt, len, MSG_NOSIGNAL) == (ssize_t)len);
+		CHECK(send(a->hci, pkt, len, MSG_NOSIGNAL) == (ssize_t)len || errno == EPIPE);
 }
 
 void fake_hci_event(struct fake_kernel *fk, uint16_t index, uint8_t code, const void *data, size_t len)
@@ -205,7 +205,7 @@ static void on_hci(struct loop_io *io, int ready)
 {
 	struct fake_adapter *a = container_of(io, struct fake_adapter, hci_io);
 	uint8_t buf[HCIP_CMD_MAX];
-	ssize_t n = 0;
+	ssize_t n = -1;
 
 	while (a->hci >= 0 && (n = recv(a->hci, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
 		struct rd r = rd_init(buf, (size_t)n);

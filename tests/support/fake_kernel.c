@@ -85,7 +85,7 @@ const struct fake_rule *fake_take_rule(struct fake_kernel *fk, uint16_t opcode, 
 void fake_mgmt_raw(struct fake_kernel *fk, const void *msg, size_t len)
 {
 	if (fk->mgmt >= 0)
-		CHECK(send(fk->mgmt, msg, len, MSG_NOSIGNAL) == (ssize_t)len);
+		CHECK(send(fk->mgmt, msg, len, MSG_NOSIGNAL) == (ssize_t)len || errno == EPIPE);
 }
 
 void fake_mgmt_event(struct fake_kernel *fk, uint16_t code, uint16_t index, const void *data, size_t len)
@@ -354,7 +354,7 @@ static void on_mgmt(struct loop_io *io, int ready)
 {
 	struct fake_kernel *fk = container_of(io, struct fake_kernel, mgmt_io);
 	uint8_t buf[8192];
-	ssize_t n;
+	ssize_t n = -1;
 
 	while (fk->mgmt >= 0 && (n = recv(fk->mgmt, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
 		struct rd r = rd_init(buf, (size_t)n);

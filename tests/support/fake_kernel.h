@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "aiobled/kernel.h"
 #include "aiobled/loop.h"
@@ -80,6 +81,8 @@ struct fake_rule {
 	uint8_t status;
 	uint32_t delay_ms;
 };
+
+#define FAKE_RULE(op, idx, n, act, ...) { .opcode = (op), .index = (idx), .times = (n), .action = (act), __VA_ARGS__ }
 
 void fake_rule(struct fake_kernel *fk, const struct fake_rule *rule);
 void fake_rules_clear(struct fake_kernel *fk);

@@ -24,7 +24,7 @@ static void no_adapters_settle_at_once(void **state)
 
 static void every_adapter_has_to_settle(void **state)
 {
-	struct fake_rule slow = { MGMT_SET_LE, 3, 1, FAKE_DELAY, .delay_ms = 1000 };
+	struct fake_rule slow = FAKE_RULE(MGMT_SET_LE, 3, 1, FAKE_DELAY, .delay_ms = 1000);
 	struct list *all;
 
 	fake_adapter_plug(world.fk, 0, &healthy);
@@ -47,10 +47,10 @@ static void every_adapter_has_to_settle(void **state)
 static void a_failure_settles_too(void **state)
 {
 	static const struct fake_rule rules[] = {
-		{ MGMT_READ_INFO, 0, 0, FAKE_SILENT },
-		{ MGMT_READ_INFO, 0, 0, FAKE_STATUS, .status = MGMT_STATUS_FAILED },
-		{ MGMT_READ_INFO, 0, 0, FAKE_SHORT, .status = 20 },
-		{ MGMT_SET_POWERED, 0, 0, FAKE_STATUS, .status = MGMT_STATUS_RFKILLED },
+		FAKE_RULE(MGMT_READ_INFO, 0, 0, FAKE_SILENT),
+		FAKE_RULE(MGMT_READ_INFO, 0, 0, FAKE_STATUS, .status = MGMT_STATUS_FAILED),
+		FAKE_RULE(MGMT_READ_INFO, 0, 0, FAKE_SHORT, .status = 20),
+		FAKE_RULE(MGMT_SET_POWERED, 0, 0, FAKE_STATUS, .status = MGMT_STATUS_RFKILLED),
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
@@ -78,12 +78,12 @@ static void what_the_kernel_lacks_is_named(void **state)
 		int err;
 		const char *reason;
 	} rows[] = {
-		{ { 0 }, 17, -EPROTONOSUPPORT, "1.17; 1.18" },
-		{ { MGMT_READ_VERSION, FAKE_ANY, 0, FAKE_STATUS, .status = MGMT_STATUS_FAILED }, 22, -EPROTO, "Version" },
-		{ { MGMT_READ_VERSION, FAKE_ANY, 0, FAKE_SHORT, .status = 2 }, 22, -EBADMSG, "Version" },
-		{ { MGMT_READ_VERSION, FAKE_ANY, 0, FAKE_SILENT }, 22, -ETIMEDOUT, "Version" },
-		{ { MGMT_READ_INDEX_LIST, FAKE_ANY, 0, FAKE_SILENT }, 22, -ETIMEDOUT, "Index List" },
-		{ { MGMT_READ_INDEX_LIST, FAKE_ANY, 0, FAKE_SHORT, .status = 3 }, 22, -EBADMSG, "Index List" },
+		{ { .opcode = 0 }, 17, -EPROTONOSUPPORT, "1.17; 1.18" },
+		{ FAKE_RULE(MGMT_READ_VERSION, FAKE_ANY, 0, FAKE_STATUS, .status = MGMT_STATUS_FAILED), 22, -EPROTO, "Version" },
+		{ FAKE_RULE(MGMT_READ_VERSION, FAKE_ANY, 0, FAKE_SHORT, .status = 2), 22, -EBADMSG, "Version" },
+		{ FAKE_RULE(MGMT_READ_VERSION, FAKE_ANY, 0, FAKE_SILENT), 22, -ETIMEDOUT, "Version" },
+		{ FAKE_RULE(MGMT_READ_INDEX_LIST, FAKE_ANY, 0, FAKE_SILENT), 22, -ETIMEDOUT, "Index List" },
+		{ FAKE_RULE(MGMT_READ_INDEX_LIST, FAKE_ANY, 0, FAKE_SHORT, .status = 3), 22, -EBADMSG, "Index List" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -129,7 +129,7 @@ static void broken_at_every_moment(void **state)
 					    HCIP_READ_LOCAL_VERSION };
 
 	for (size_t i = 0; i < ARRAY_SIZE(opcodes); i++) {
-		struct fake_rule silent = { opcodes[i], FAKE_ANY, 0, FAKE_SILENT };
+		struct fake_rule silent = FAKE_RULE(opcodes[i], FAKE_ANY, 0, FAKE_SILENT);
 
 		fake_adapter_plug(world.fk, 0, &healthy);
 		fake_rule(world.fk, &silent);
@@ -365,7 +365,7 @@ static void stopping_ends_the_scan(void **state)
 
 static void stopping_is_bounded(void **state)
 {
-	struct fake_rule silent = { MGMT_SET_POWERED, 0, 0, FAKE_SILENT };
+	struct fake_rule silent = FAKE_RULE(MGMT_SET_POWERED, 0, 0, FAKE_SILENT);
 
 	world_ready();
 	fake_rule(world.fk, &silent);
@@ -378,7 +378,7 @@ static void stopping_is_bounded(void **state)
 
 static void stopping_during_bring_up_and_unplugging(void **state)
 {
-	struct fake_rule silent = { MGMT_SET_LE, 0, 0, FAKE_SILENT };
+	struct fake_rule silent = FAKE_RULE(MGMT_SET_LE, 0, 0, FAKE_SILENT);
 
 	fake_adapter_plug(world.fk, 0, &healthy);
 	fake_rule(world.fk, &silent);
