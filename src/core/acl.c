@@ -74,8 +74,7 @@ void acl_drop(struct acl *acl)
 	acl->leaving = true;
 	timer_stop(&acl->late);
 	mgmt_put_addr_cmd(&w, MGMT_DISCONNECT, adapter->index, &acl->peer);
-	r = mgmt_send(adapter->mgmt, &acl->drop_cmd, MGMT_DISCONNECT, adapter->index,
-	              buf + MGMT_HDR_LEN, wr_len(&w) - MGMT_HDR_LEN, MGMT_TIMEOUT_MS);
+	r = mgmt_send_msg(adapter->mgmt, &acl->drop_cmd, &w, MGMT_TIMEOUT_MS);
 	if (r < 0)
 		drop_by_hci(acl);
 	else

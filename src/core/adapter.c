@@ -528,5 +528,5 @@ uint32_t adapter_links_in_use(const struct adapter *a)
 
 uint32_t adapter_links_max(const struct adapter *a)
 {
-	return a->config->links_max;
+	return links_max(a);
 }

@@ -238,5 +238,8 @@ void links_stop(struct adapter *adapter, struct op *op, uint32_t timeout_ms);
 /** links_count() - links up or going down now */
 uint32_t links_count(const struct adapter *adapter);
 
+/** links_max() - links the adapter carries: as configured, or learned from a refusal if that is less; 0: not known */
+uint32_t links_max(const struct adapter *adapter);
+
 /** scan_active() - the controller is scanning for clients now: adapter_scanning() */
 bool scan_active(const struct adapter *adapter);

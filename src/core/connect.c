@@ -414,8 +414,7 @@ static int load_params(struct attempt *a)
 	struct wr w = wr_init(buf, sizeof(buf));
 
 	mgmt_put_load_conn_params(&w, adapter->index, &param, 1);
-	return mgmt_send(adapter->mgmt, &a->cmd, MGMT_LOAD_CONN_PARAMS, adapter->index,
-	                 buf + MGMT_HDR_LEN, wr_len(&w) - MGMT_HDR_LEN, MGMT_TIMEOUT_MS);
+	return mgmt_send_msg(adapter->mgmt, &a->cmd, &w, MGMT_TIMEOUT_MS);
 }
 
 /* The link before this one: a connect() now would find the old channel, or join a link that is being ended. */

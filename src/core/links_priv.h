@@ -119,9 +119,6 @@ void links_wanted(struct links *links, const struct addr *peer);
 /** links_settled() - an attempt or a conn is gone: whoever waits in links_stop() may be through */
 void links_settled(struct links *links);
 
-/** links_max() - links the adapter carries: as configured, or as learned from a refusal; 0: not known */
-uint32_t links_max(const struct adapter *adapter);
-
 /** links_is_full() - no place for another link, as configured */
 bool links_is_full(const struct links *links);
 
