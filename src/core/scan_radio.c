@@ -292,6 +292,7 @@ static void command_done(struct scan_radio *radio, const struct hcip_event *ev)
 	case HCIP_LE_CREATE_CONN:
 	case HCIP_LE_EXT_CREATE_CONN:
 		radio->initiating = true;
+		radio->settle_limit_us = loop_now_us(radio->adapter->loop) + SCAN_INITIATING_US;
 		disturbed(radio);
 		return;
 	}
@@ -306,8 +307,7 @@ void scan_radio_event(struct scan_radio *radio, const struct hcip_event *ev)
 		return;
 	/* up or failed: now the kernel decides about its own scan */
 	radio->initiating = false;
-	if (radio->state == RADIO_SETTLING)
-		radio->settle_limit_us = loop_now_us(radio->adapter->loop) + SCAN_SETTLE_MAX_US;
+	radio->settle_limit_us = loop_now_us(radio->adapter->loop) + SCAN_SETTLE_MAX_US;
 	disturbed(radio);
 }
 
