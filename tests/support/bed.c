@@ -5,7 +5,7 @@
  */
 #include "bed.h"
 
-#include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -413,9 +413,10 @@ struct bed_channel *bed_channel(struct bed *bed, const struct addr *peer)
 
 bool bed_channel_closed(const struct bed_channel *channel)
 {
-	uint8_t byte;
+	struct pollfd p = {.fd = channel->fd};
 
-	return recv(channel->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
+	assert_true(poll(&p, 1, 0) >= 0);
+	return p.revents & POLLHUP;
 }
 
 void bed_channel_up(struct bed_channel *channel, uint16_t handle)
