@@ -209,9 +209,10 @@ int gatt_discover_services(struct gatt_client *gc, struct gatt_op *g, const stru
 
 /* --- everything --- */
 
-/* Sweeping waits until all is seen: secondary services come last. */
+/* Primary services that are gone must not claim characteristics; secondary ones are only known to be gone at the end. */
 static int all_services_done(struct discover *d)
 {
+	remote_sweep_services(d->p.gc, d->gen, NULL);
 	if (list_empty(&d->p.gc->services)) {
 		remote_sweep_all(d->p.gc, d->gen);
 		return 0;

@@ -69,7 +69,7 @@ static int take_declaration(struct discover *d, const struct remote_decl *decl)
 	discover_advance(d, decl->declaration);
 	if (d->filter && !uuid_equal(&decl->uuid, &d->uuid))
 		return 0;
-	if (!s)
+	if (!s || remote_is_older(s->seen, d->gen))
 		note_stray(d, decl->declaration);
 	r = remote_characteristic(gc, d->gen, s, decl, &chr);
 	if (r == 0)
@@ -339,17 +339,11 @@ static int next_gaps(struct discover *d, uint16_t from)
 /* Attributes that are known already are skipped, as are declarations that were not there when they were asked for. */
 static int take_gap(struct discover *d, uint16_t handle, const struct uuid *uuid)
 {
-	struct gatt_service *s = remote_service_at(d->p.gc, handle);
-	struct gatt_characteristic *chr, *owner = NULL;
+	struct gatt_characteristic *chr = remote_characteristic_at(d->p.gc, handle);
 
-	if (!s || is_declaration(uuid))
+	if (!chr || is_declaration(uuid) || handle <= chr->handle || handle > chr->end_handle)
 		return 0;
-	list_for_each(chr, &s->characteristics, link)
-		if (chr->declaration < handle)
-			owner = chr;
-	if (!owner || handle <= owner->handle || handle > owner->end_handle)
-		return 0;
-	return remote_descriptor(d->p.gc, d->gen, owner, handle, uuid);
+	return remote_descriptor(d->p.gc, d->gen, chr, handle, uuid);
 }
 
 static int take_gaps(struct discover *d, const uint8_t *pdu, size_t len)
@@ -409,6 +403,8 @@ static int begin_secondary(struct discover *d)
 	struct gatt_service *s;
 
 	list_for_each(s, &d->p.gc->services, link) {
+		if (remote_is_older(s->seen, d->gen))
+			continue; /* a secondary one, as it was: this is what has to be asked */
 		if (s->end_handle < d->stray.start)
 			range.start = s->end_handle + 1;
 		else if (s->handle > d->stray.end)

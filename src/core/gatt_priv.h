@@ -105,12 +105,18 @@ struct remote_decl {
 /** remote_characteristic() - @gen saw this one in @service, or (NULL) outside of the known ones. Return: 0, -ENOBUFS, -ENOMEM. */
 int remote_characteristic(struct gatt_client *gc, uint32_t gen, struct gatt_service *service,
 			  const struct remote_decl *decl, struct gatt_characteristic **ret);
+
+/** remote_characteristic_at() - the last one declared at or before @handle in the service there, or NULL */
+struct gatt_characteristic *remote_characteristic_at(struct gatt_client *gc, uint16_t handle);
 struct gatt_characteristic *remote_declared_at(struct gatt_client *gc, uint16_t declaration);
 void remote_set_end(struct gatt_client *gc, struct gatt_characteristic *chr, uint16_t end);
 
 /** remote_descriptor() - Return: 0, -ENOBUFS, -ENOMEM */
 int remote_descriptor(struct gatt_client *gc, uint32_t gen, struct gatt_characteristic *chr, uint16_t handle,
 		      const struct uuid *uuid);
+
+/** remote_is_older() - was what is stamped @seen last seen by a discovery before @gen? */
+bool remote_is_older(uint32_t seen, uint32_t gen);
 
 /* What @gen should have seen and has not is gone. @uuid NULL: of any UUID. */
 void remote_sweep_services(struct gatt_client *gc, uint32_t gen, const struct uuid *uuid);

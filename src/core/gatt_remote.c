@@ -2,7 +2,8 @@
 /*
  * The picture of the peer's database. Each discovery has a number; what it sees is stamped with it, and what it should have
  * seen and did not is swept away at its end, so structs of attributes that stay are never moved. Services do not overlap
- * and are sorted, as are characteristics within a service and descriptors within a characteristic.
+ * and are sorted, as are characteristics within a service and descriptors within a characteristic; lists are searched from
+ * the end, because a discovery adds there.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +14,12 @@ void remote_init(struct gatt_client *gc)
 {
 	list_init(&gc->services);
 	list_init(&gc->loose);
+}
+
+/* Numbers wrap after four thousand million discoveries; what matters is who came first. */
+bool remote_is_older(uint32_t seen, uint32_t gen)
+{
+	return (int32_t)(seen - gen) < 0;
 }
 
 /* --- removal --- */
@@ -67,14 +74,23 @@ struct list *gatt_services(struct gatt_client *gc)
 	return &gc->services;
 }
 
+/* The last service that starts at or before @handle. */
+static struct gatt_service *service_before(struct gatt_client *gc, uint16_t handle)
+{
+	for (struct list *l = gc->services.prev; l != &gc->services; l = l->prev) {
+		struct gatt_service *s = list_entry(l, struct gatt_service, link);
+
+		if (s->handle <= handle)
+			return s;
+	}
+	return NULL;
+}
+
 struct gatt_service *remote_service_at(struct gatt_client *gc, uint16_t handle)
 {
-	struct gatt_service *s;
+	struct gatt_service *s = service_before(gc, handle);
 
-	list_for_each(s, &gc->services, link)
-		if (s->handle <= handle && handle <= s->end_handle)
-			return s;
-	return NULL;
+	return s && handle <= s->end_handle ? s : NULL;
 }
 
 struct gatt_service *gatt_find_service(struct gatt_client *gc, uint16_t handle)
@@ -92,27 +108,32 @@ static struct list *characteristics_at(struct gatt_client *gc, uint16_t handle)
 	return s ? &s->characteristics : &gc->loose;
 }
 
-/* The last characteristic that starts at or before @handle. */
-static struct gatt_characteristic *characteristic_at(struct gatt_client *gc, uint16_t handle)
+static struct gatt_characteristic *characteristic_before(struct list *list, uint16_t handle)
 {
-	struct gatt_characteristic *chr, *found = NULL;
+	for (struct list *l = list->prev; l != list; l = l->prev) {
+		struct gatt_characteristic *chr = list_entry(l, struct gatt_characteristic, link);
 
-	list_for_each(chr, characteristics_at(gc, handle), link)
 		if (chr->declaration <= handle)
-			found = chr;
-	return found;
+			return chr;
+	}
+	return NULL;
+}
+
+struct gatt_characteristic *remote_characteristic_at(struct gatt_client *gc, uint16_t handle)
+{
+	return characteristic_before(characteristics_at(gc, handle), handle);
 }
 
 struct gatt_characteristic *gatt_find_characteristic(struct gatt_client *gc, uint16_t value_handle)
 {
-	struct gatt_characteristic *chr = characteristic_at(gc, value_handle);
+	struct gatt_characteristic *chr = remote_characteristic_at(gc, value_handle);
 
 	return chr && chr->handle == value_handle ? chr : NULL;
 }
 
 struct gatt_characteristic *remote_declared_at(struct gatt_client *gc, uint16_t declaration)
 {
-	struct gatt_characteristic *chr = characteristic_at(gc, declaration);
+	struct gatt_characteristic *chr = remote_characteristic_at(gc, declaration);
 
 	return chr && chr->declaration == declaration ? chr : NULL;
 }
@@ -144,7 +165,7 @@ struct gatt_characteristic *gatt_find_characteristic_uuid(struct gatt_client *gc
 
 struct gatt_descriptor *gatt_find_descriptor(struct gatt_client *gc, uint16_t handle)
 {
-	struct gatt_characteristic *chr = characteristic_at(gc, handle);
+	struct gatt_characteristic *chr = remote_characteristic_at(gc, handle);
 	struct gatt_descriptor *d;
 
 	if (!chr)
@@ -167,15 +188,12 @@ static int count_new(struct gatt_client *gc, size_t n)
 
 static void insert_characteristic(struct list *list, struct gatt_characteristic *chr)
 {
-	struct gatt_characteristic *it;
+	struct gatt_characteristic *before = characteristic_before(list, chr->declaration);
 
-	list_for_each(it, list, link)
-		if (it->declaration > chr->declaration)
-			break;
-	list_add_before(&it->link, &chr->link); /* at the end @it is the head */
+	list_add_head(before ? &before->link : list, &chr->link);
 }
 
-/* Characteristics that were found before their service was. */
+/* Characteristics that were found before their service was, or stood in one that is gone. */
 static void adopt_loose(struct gatt_client *gc, struct gatt_service *s)
 {
 	struct gatt_characteristic *chr, *next;
@@ -207,22 +225,42 @@ static void trim_service(struct gatt_client *gc, struct gatt_service *s)
 	}
 }
 
+/* The service is gone, but what this discovery has found at its handles is not. */
+static void service_replaced(struct gatt_client *gc, uint32_t gen, struct gatt_service *s)
+{
+	struct gatt_characteristic *chr, *next;
+
+	list_for_each_safe(chr, next, &s->characteristics, link) {
+		if (remote_is_older(chr->seen, gen))
+			continue;
+		list_del(&chr->link);
+		chr->service = NULL;
+		insert_characteristic(&gc->loose, chr);
+	}
+	service_free(gc, s);
+}
+
 /* Return: 0 and perhaps the same service as before in @ret; -EBADMSG when this discovery contradicts itself. */
 static int evict_overlapping(struct gatt_client *gc, uint32_t gen, struct att_range range, const struct uuid *uuid,
 			     struct gatt_service **ret)
 {
-	struct gatt_service *s, *next;
+	struct gatt_service *s;
+	struct list *l, *prev;
 
 	*ret = NULL;
-	list_for_each_safe(s, next, &gc->services, link) {
-		if (s->end_handle < range.start || s->handle > range.end)
+	for (l = gc->services.prev; l != &gc->services; l = prev) {
+		prev = l->prev;
+		s = list_entry(l, struct gatt_service, link);
+		if (s->handle > range.end)
 			continue;
+		if (s->end_handle < range.start)
+			break;
 		if (s->handle == range.start && uuid_equal(&s->uuid, uuid))
 			*ret = s;
 		else if (s->seen == gen)
 			return -EBADMSG;
 		else
-			service_free(gc, s);
+			service_replaced(gc, gen, s);
 	}
 	return 0;
 }
@@ -230,7 +268,7 @@ static int evict_overlapping(struct gatt_client *gc, uint32_t gen, struct att_ra
 static int service_new(struct gatt_client *gc, struct att_range range, const struct uuid *uuid,
 		       struct gatt_service **ret)
 {
-	struct gatt_service *s, *it;
+	struct gatt_service *s, *before = service_before(gc, range.start);
 	int r = count_new(gc, 1);
 
 	if (r < 0)
@@ -244,10 +282,7 @@ static int service_new(struct gatt_client *gc, struct att_range range, const str
 	list_init(&s->characteristics);
 	s->uuid = *uuid;
 	s->handle = range.start;
-	list_for_each(it, &gc->services, link)
-		if (it->handle > range.start)
-			break;
-	list_add_before(&it->link, &s->link);
+	list_add_head(before ? &before->link : &gc->services, &s->link);
 	*ret = s;
 	return 0;
 }
@@ -330,49 +365,51 @@ void remote_set_end(struct gatt_client *gc, struct gatt_characteristic *chr, uin
 			descriptor_free(gc, d);
 }
 
+/* The last descriptor at or before @handle. */
+static struct gatt_descriptor *descriptor_before(struct gatt_characteristic *chr, uint16_t handle)
+{
+	for (struct list *l = chr->descriptors.prev; l != &chr->descriptors; l = l->prev) {
+		struct gatt_descriptor *d = list_entry(l, struct gatt_descriptor, link);
+
+		if (d->handle <= handle)
+			return d;
+	}
+	return NULL;
+}
+
 int remote_descriptor(struct gatt_client *gc, uint32_t gen, struct gatt_characteristic *chr, uint16_t handle,
 		      const struct uuid *uuid)
 {
-	struct gatt_descriptor *d;
+	struct gatt_descriptor *d, *before = descriptor_before(chr, handle);
 	int r;
 
-	list_for_each(d, &chr->descriptors, link)
-		if (d->handle >= handle)
-			break;
-	if (&d->link != &chr->descriptors && d->handle == handle) {
-		d->uuid = *uuid;
-		d->seen = gen;
+	if (before && before->handle == handle) {
+		before->uuid = *uuid;
+		before->seen = gen;
 		return 0;
 	}
 	r = count_new(gc, 1);
 	if (r < 0)
 		return r;
-	struct gatt_descriptor *fresh = calloc(1, sizeof(*fresh));
-
-	if (!fresh) {
+	d = calloc(1, sizeof(*d));
+	if (!d) {
 		gc->n_attributes--;
 		return -ENOMEM;
 	}
-	*fresh = (struct gatt_descriptor){ .characteristic = chr, .uuid = *uuid, .handle = handle, .seen = gen };
-	list_init(&fresh->link);
-	list_add_before(&d->link, &fresh->link);
+	*d = (struct gatt_descriptor){ .characteristic = chr, .uuid = *uuid, .handle = handle, .seen = gen };
+	list_init(&d->link);
+	list_add_head(before ? &before->link : &chr->descriptors, &d->link);
 	return 0;
 }
 
 /* --- sweeping --- */
-
-/* Numbers wrap after four thousand million discoveries; what matters is who came first. */
-static bool is_older(uint32_t seen, uint32_t gen)
-{
-	return (int32_t)(seen - gen) < 0;
-}
 
 void remote_sweep_descriptors(struct gatt_client *gc, uint32_t gen, struct gatt_characteristic *chr)
 {
 	struct gatt_descriptor *d, *next;
 
 	list_for_each_safe(d, next, &chr->descriptors, link)
-		if (is_older(d->seen, gen))
+		if (remote_is_older(d->seen, gen))
 			descriptor_free(gc, d);
 }
 
@@ -381,7 +418,7 @@ static void sweep_characteristics(struct gatt_client *gc, uint32_t gen, struct l
 	struct gatt_characteristic *chr, *next;
 
 	list_for_each_safe(chr, next, list, link)
-		if (is_older(chr->seen, gen) && (!uuid || uuid_equal(&chr->uuid, uuid)))
+		if (remote_is_older(chr->seen, gen) && (!uuid || uuid_equal(&chr->uuid, uuid)))
 			characteristic_free(gc, chr);
 }
 
@@ -396,7 +433,7 @@ void remote_sweep_services(struct gatt_client *gc, uint32_t gen, const struct uu
 	struct gatt_service *s, *next;
 
 	list_for_each_safe(s, next, &gc->services, link)
-		if (s->primary && is_older(s->seen, gen) && (!uuid || uuid_equal(&s->uuid, uuid)))
+		if (s->primary && remote_is_older(s->seen, gen) && (!uuid || uuid_equal(&s->uuid, uuid)))
 			service_free(gc, s);
 }
 
@@ -405,7 +442,7 @@ void remote_sweep_outline(struct gatt_client *gc, uint32_t gen)
 	struct gatt_service *s, *next;
 
 	list_for_each_safe(s, next, &gc->services, link) {
-		if (is_older(s->seen, gen))
+		if (remote_is_older(s->seen, gen))
 			service_free(gc, s);
 		else
 			sweep_characteristics(gc, gen, &s->characteristics, NULL);
