@@ -59,7 +59,7 @@ DEFINE_CLEANUP(struct manager *, manager_free)
  */
 void manager_stop(struct manager *manager, void (*done)(void *data), void *data);
 
-/** manager_adapters() - list of struct adapter, by adapter_link, in order of arrival */
+/** manager_adapters() - list of struct adapter, for adapter_from_link(), sorted by index */
 struct list *manager_adapters(struct manager *manager);
 
 /** manager_find() - "hciN", an address, or "" (the first that is ready, else the first). Return: adapter or NULL. */

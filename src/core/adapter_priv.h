@@ -27,7 +27,7 @@ struct links; /* connect.c */
 #define ADAPTER_HEALTHY_MS        60000 /* ... and starts over once the adapter was ready for so long */
 #define ADAPTER_FOREIGN_FORGET_MS 600000 /* a change by another program is named for so long */
 
-struct bringup_step; /* adapter_bringup.c */
+struct bringup_step; /* adapter_steps.h */
 
 /* A sequence of steps under way: bring-up, or turning the radio off. */
 struct bringup {
@@ -37,6 +37,7 @@ struct bringup {
 	struct hci_cmd hci;
 	struct timer pause; /* before the step is tried again */
 	unsigned int tries; /* of this step */
+	bool off;           /* the sequence is the one that turns the radio off */
 	bool adopt; /* somebody else turned the radio on: no power cycle when the settings are right */
 	struct timer retry; /* FAILED or BLOCKED: the next bring-up */
 	uint32_t backoff_ms;
@@ -240,6 +241,9 @@ uint32_t links_count(const struct adapter *adapter);
 
 /** links_max() - links the adapter carries: as configured, or learned from a refusal if that is less; 0: not known */
 uint32_t links_max(const struct adapter *adapter);
+
+/** scan_engaged() - we use the scan engine, or are about to: the kernel (since 6.6 or so) reports an active raw scan as discovery */
+bool scan_engaged(const struct adapter *adapter);
 
 /** scan_active() - the controller is scanning for clients now: adapter_scanning() */
 bool scan_active(const struct adapter *adapter);

@@ -143,6 +143,16 @@ static void on_reap(struct defer *d)
 			adapter_free(a);
 }
 
+/* By index: the kernel lists the newest first, and which one is the first should not depend on that. */
+static void insert_sorted(struct list *list, struct adapter *a)
+{
+	struct list *pos = list->next;
+
+	while (pos != list && list_entry(pos, struct adapter, link)->index < a->index)
+		pos = pos->next;
+	list_add_before(pos, &a->link);
+}
+
 bool manager_adapter_known(struct manager *m, struct adapter *a)
 {
 	if (!is_allowed(m, a)) {
@@ -154,7 +164,7 @@ bool manager_adapter_known(struct manager *m, struct adapter *a)
 	}
 	a->known = true;
 	list_del(&a->link);
-	list_add_tail(&m->adapters, &a->link);
+	insert_sorted(&m->adapters, a);
 	adapter_set_who(a, m->who);
 	if (m->events->adapter_added)
 		m->events->adapter_added(a, m->data);

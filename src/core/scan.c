@@ -554,6 +554,13 @@ bool scan_active(const struct adapter *adapter)
 	       merged_want(adapter->scan).on;
 }
 
+bool scan_engaged(const struct adapter *adapter)
+{
+	enum scan_radio_state state = adapter->scan ? adapter->scan->radio.state : RADIO_DOWN;
+
+	return state != RADIO_DOWN && state != RADIO_IDLE;
+}
+
 void scan_stop(struct adapter *adapter, struct op *op)
 {
 	struct scan *scan = adapter->scan;

@@ -116,8 +116,20 @@ static void do_conn_update(struct fake_adapter *a, struct rd *r)
 	fake_hci_event(a->fk, a->index, HCIP_EV_LE_META, buf, sizeof(buf));
 }
 
+static bool is_active_scan(const struct fake_adapter *a)
+{
+	size_t at = a->extended ? 3 : 0; /* type, behind own address type, policy and PHYs */
+
+	return a->scan_params_len > at && a->scan_params[at];
+}
+
+/* As Linux 6.12: an active scan is discovery, whoever asked for it. */
 static uint8_t set_scan(struct fake_adapter *a, bool on)
 {
+	const uint8_t discovering[] = { 6, on };
+
+	if (a->scanning != on && is_active_scan(a))
+		fake_mgmt_event(a->fk, MGMT_EV_DISCOVERING, a->index, discovering, sizeof(discovering));
 	a->scanning = on; /* real controllers take the state they have already */
 	return 0;
 }

@@ -707,6 +707,25 @@ static void power_has_a_deadline(void **state)
 	op_drop(&w.op);
 }
 
+static void power_off_that_fails(void **state)
+{
+	struct fake_rule refused = FAKE_RULE(MGMT_SET_POWERED, 0, 0, FAKE_STATUS, .status = MGMT_STATUS_FAILED);
+	struct waiter w;
+
+	world_ready();
+	fake_rule(world.fk, &refused);
+	power(&w, false, 0);
+	world_advance(5000);
+	assert_int_equal(w.res, RES_MGMT(MGMT_STATUS_FAILED));
+	expect_state(ADAPTER_OFF, "turning off failed");
+	assert_true(adapter_powered(world.adapter));
+	fake_rules_clear(world.fk);
+	await(&w, 0);
+	world_advance(0);
+	assert_int_equal(w.res, 0);
+	expect_ready();
+}
+
 static void power_refused(void **state)
 {
 	struct fake_rule refused = FAKE_RULE(MGMT_SET_POWERED, 0, 1, FAKE_STATUS, .status = MGMT_STATUS_FAILED);
@@ -742,10 +761,10 @@ static void on_finished(struct scanner *s, int res, void *data)
 	scanner_res = res;
 }
 
-static struct scanner *scan(void)
+static struct scanner *scan(bool active)
 {
 	static const struct scanner_events events = { .report = on_report, .state = on_state, .finished = on_finished };
-	struct scan_params p = { .interval_us = 100000, .window_us = 50000, .filter.rssi_min_dbm = -128 };
+	struct scan_params p = { .interval_us = 100000, .window_us = 50000, .active = active, .filter.rssi_min_dbm = -128 };
 	struct scanner *s = NULL;
 
 	scanner_done = scanner_res = 0;
@@ -811,7 +830,7 @@ static void work_ends_with_the_radio(void **state)
 		struct attempt linked, pending;
 
 		world_ready();
-		s = scan();
+		s = scan(false);
 		assert_true(adapter_scanning(world.adapter));
 		connect_to(&linked, "00:11:22:33:44:55");
 		fake_link_up(fake_link(world.fk, 0), 0x40);
@@ -846,12 +865,25 @@ static void work_waits_for_the_radio(void **state)
 	fake_adapter_plug(world.fk, 0, &healthy);
 	fake_rule(world.fk, &slow);
 	assert_int_equal(world_start(), 0);
-	s = scan();
+	s = scan(false);
 	assert_false(adapter_scanning(world.adapter));
 	world_advance(500);
 	assert_true(adapter_scanning(world.adapter));
 	assert_true(fake_adapter_scanning(world.fk, 0));
 	scanner_free(s);
+}
+
+static void our_own_scan_is_no_discovery_of_others(void **state)
+{
+	struct scanner *s;
+
+	world_ready();
+	s = scan(true);
+	assert_true(fake_adapter_scanning(world.fk, 0));
+	scanner_free(s);
+	world_advance(100);
+	assert_false(fake_adapter_scanning(world.fk, 0));
+	assert_string_equal(adapter_conflict(world.adapter), "");
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -891,9 +923,11 @@ int main(void)
 		T(the_last_request_counts),
 		T(power_off_reads_back),
 		T(power_has_a_deadline),
+		T(power_off_that_fails),
 		T(power_refused),
 		T(work_ends_with_the_radio),
 		T(work_waits_for_the_radio),
+		T(our_own_scan_is_no_discovery_of_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

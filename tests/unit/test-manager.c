@@ -27,8 +27,8 @@ static void every_adapter_has_to_settle(void **state)
 	struct fake_rule slow = FAKE_RULE(MGMT_SET_LE, 3, 1, FAKE_DELAY, .delay_ms = 1000);
 	struct list *all;
 
-	fake_adapter_plug(world.fk, 0, &healthy);
 	fake_adapter_plug(world.fk, 3, &second);
+	fake_adapter_plug(world.fk, 0, &healthy); /* listed last */
 	fake_rule(world.fk, &slow);
 	assert_int_equal(world_start(), 0);
 	assert_int_equal(world.added, 2);
