@@ -305,6 +305,9 @@ static struct acl *acl_unknown(struct links *links, int fd, const struct addr *p
 
 static void conn_link(struct conn *conn, struct links *links, struct acl *acl)
 {
+	if (acl->conn)
+		conn_link_gone(acl->conn, 0); /* one channel a link: the end of the other was missed */
+	acl->peer = conn->addr; /* the controller may know it by a private address, the kernel does by this */
 	conn->acl = acl;
 	conn->handle = acl->handle;
 	conn->central = acl->central;
