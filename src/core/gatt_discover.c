@@ -375,9 +375,12 @@ int gatt_discover_included(struct gatt_client *gc, struct gatt_op *g, struct gat
 struct gatt_service *gatt_included(struct gatt_op *g, size_t i)
 {
 	struct gatt_proc *p = g->proc;
-	struct discover *d = p ? container_of(p, struct discover, p) : NULL;
+	struct discover *d;
 
-	if (!d || i >= d->n_found)
+	if (!p || p->next != discover_next)
+		return NULL; /* known at once, or not a discovery */
+	d = container_of(p, struct discover, p);
+	if (i >= d->n_found)
 		return NULL;
 	return gatt_find_service(p->gc, d->found[i].range.start);
 }

@@ -109,6 +109,8 @@ int remote_characteristic(struct gatt_client *gc, uint32_t gen, struct gatt_serv
 /** remote_characteristic_at() - the last one declared at or before @handle in the service there, or NULL */
 struct gatt_characteristic *remote_characteristic_at(struct gatt_client *gc, uint16_t handle);
 struct gatt_characteristic *remote_declared_at(struct gatt_client *gc, uint16_t declaration);
+
+/** remote_set_end() - where it ends: what was thought to follow before that is gone */
 void remote_set_end(struct gatt_client *gc, struct gatt_characteristic *chr, uint16_t end);
 
 /** remote_descriptor() - Return: 0, -ENOBUFS, -ENOMEM */

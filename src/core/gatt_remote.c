@@ -333,20 +333,48 @@ static int characteristic_new(struct gatt_client *gc, struct gatt_service *servi
 	return 0;
 }
 
+static struct gatt_characteristic *characteristic_after(struct list *list, const struct gatt_characteristic *chr)
+{
+	return chr->link.next == list ? NULL : list_entry(chr->link.next, struct gatt_characteristic, link);
+}
+
+static struct list *list_of(struct gatt_client *gc, const struct gatt_characteristic *chr)
+{
+	return chr->service ? &chr->service->characteristics : &gc->loose;
+}
+
+/* Characteristics of @list that share a handle with @decl are an older truth. Return: the same one as before, or NULL. */
+static struct gatt_characteristic *evict_declared(struct gatt_client *gc, struct list *list,
+						  const struct remote_decl *decl)
+{
+	struct gatt_characteristic *chr;
+
+	while ((chr = characteristic_before(list, decl->value)) && chr->handle >= decl->declaration) {
+		if (chr->declaration == decl->declaration && chr->handle == decl->value &&
+		    uuid_equal(&chr->uuid, &decl->uuid))
+			return chr;
+		characteristic_free(gc, chr);
+	}
+	return NULL;
+}
+
 int remote_characteristic(struct gatt_client *gc, uint32_t gen, struct gatt_service *service,
 			  const struct remote_decl *decl, struct gatt_characteristic **ret)
 {
-	struct gatt_characteristic *chr = remote_declared_at(gc, decl->declaration);
+	struct list *list = service ? &service->characteristics : &gc->loose;
+	struct gatt_characteristic *chr = evict_declared(gc, list, decl), *before, *after;
 	int r = 0;
 
-	if (chr && (chr->handle != decl->value || !uuid_equal(&chr->uuid, &decl->uuid))) {
-		characteristic_free(gc, chr);
-		chr = NULL;
-	}
 	if (!chr)
 		r = characteristic_new(gc, service, decl, &chr);
 	if (r < 0)
 		return r;
+	before = characteristic_before(list, decl->declaration - 1);
+	after = characteristic_after(list, chr);
+	if (before && before->end_handle >= decl->declaration)
+		remote_set_end(gc, before, decl->declaration - 1);
+	if (after && chr->end_handle >= after->declaration)
+		remote_set_end(gc, chr, after->declaration - 1);
 	chr->properties = decl->properties;
 	chr->seen = gen;
 	*ret = chr;
@@ -355,8 +383,12 @@ int remote_characteristic(struct gatt_client *gc, uint32_t gen, struct gatt_serv
 
 void remote_set_end(struct gatt_client *gc, struct gatt_characteristic *chr, uint16_t end)
 {
+	struct list *list = list_of(gc, chr);
+	struct gatt_characteristic *after;
 	struct gatt_descriptor *d, *next;
 
+	while ((after = characteristic_after(list, chr)) && after->declaration <= end)
+		characteristic_free(gc, after);
 	if (chr->end_handle < end)
 		chr->descriptors_known = false;
 	chr->end_handle = end;
