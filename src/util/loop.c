@@ -144,7 +144,8 @@ static int loop_poll(struct loop *loop, bool wait)
 	int r;
 
 	if (wait_us == 0) {
-		flags = EVLOOP_NONBLOCK;
+		/* without ONCE libevent polls on while any descriptor stays ready, as the bus's does until the idle hook */
+		flags |= EVLOOP_NONBLOCK;
 	} else if (wait_us != UINT64_MAX) {
 		struct timeval tv = {.tv_sec = (time_t)(wait_us / 1000000),
 		                     .tv_usec = (suseconds_t)(wait_us % 1000000)};
@@ -155,7 +156,7 @@ static int loop_poll(struct loop *loop, bool wait)
 		flags |= EVLOOP_NO_EXIT_ON_EMPTY;
 	}
 	r = event_base_loop(loop->base, flags);
-	if (flags != EVLOOP_NONBLOCK)
+	if (!(flags & EVLOOP_NONBLOCK))
 		(void)evtimer_del(loop->wake);
 	return r < 0 ? -EIO : 0;
 }

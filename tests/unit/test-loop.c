@@ -142,6 +142,39 @@ static void radio_before_timers_before_deferred_before_bus(void **state)
 	loop_free(loop);
 }
 
+/* as the bus does it: its callback only notes, the idle hook reads */
+static void on_bus_io(struct loop_io *i, int ready)
+{
+	note('r');
+}
+
+static uint64_t on_bus_idle(void *data)
+{
+	char c;
+
+	if (read(*(int *)data, &c, 1) == 1)
+		note('b');
+	return UINT64_MAX;
+}
+
+static void a_pass_ends_while_a_descriptor_stays_ready(void **state)
+{
+	struct loop *loop = setup();
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fd), 0);
+	assert_int_equal(loop_io_init(&io, loop, fd[0], on_bus_io), 0);
+	assert_int_equal(loop_io_set(&io, LOOP_READ), 0);
+	loop_set_idle(loop, on_bus_idle, &fd[0]);
+	assert_int_equal(write(fd[1], "x", 1), 1);
+	assert_int_equal(loop_settle(loop), 0);
+	assert_memory_equal(trace, "rb", 3);
+	loop_io_deinit(&io);
+	close(fd[0]);
+	close(fd[1]);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +183,7 @@ int main(void)
 		cmocka_unit_test(a_timer_may_restart_itself),
 		cmocka_unit_test(timers_keep_order_of_due_time),
 		cmocka_unit_test(radio_before_timers_before_deferred_before_bus),
+		cmocka_unit_test(a_pass_ends_while_a_descriptor_stays_ready),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
