@@ -83,15 +83,17 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
+/* sd-bus does not allow a fallback and a plain vtable at one path, and the others are fallbacks. */
+static int find(_unused_ sd_bus *sd, const char *path, _unused_ const char *interface, void *data,
+                void **ret, _unused_ sd_bus_error *error)
+{
+	*ret = data;
+	return strcmp(path, BUS_ROOT) == 0;
+}
+
 int bus_add_manager(struct bus *bus)
 {
-	sd_bus_slot *slot;
-	int r = sd_bus_add_object_vtable(bus->sd, &slot, BUS_ROOT, MANAGER_INTERFACE,
-	                                 manager_vtable, bus);
-
-	if (r >= 0)
-		bus_keep_slot(bus, slot);
-	return r;
+	return bus_export(bus, MANAGER_INTERFACE, manager_vtable, find);
 }
 
 void bus_set_warnings(struct bus *bus, const char *const *warnings)

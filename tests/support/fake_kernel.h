@@ -15,7 +15,7 @@
 #include "aiobled/loop.h"
 
 #define FAKE_ADAPTERS_MAX 4
-#define FAKE_LINKS_MAX    64
+#define FAKE_LINKS_MAX    1024
 #define FAKE_RULES_MAX    16
 #define FAKE_LOG_MAX      512
 #define FAKE_ANY          (-1)
