@@ -186,11 +186,51 @@ static int count_new(struct gatt_client *gc, size_t n)
 	return 0;
 }
 
-static void insert_characteristic(struct list *list, struct gatt_characteristic *chr)
+static struct gatt_characteristic *characteristic_after(struct list *list, const struct gatt_characteristic *chr)
 {
-	struct gatt_characteristic *before = characteristic_before(list, chr->declaration);
+	return chr->link.next == list ? NULL : list_entry(chr->link.next, struct gatt_characteristic, link);
+}
 
+static struct list *list_of(struct gatt_client *gc, const struct gatt_characteristic *chr)
+{
+	return chr->service ? &chr->service->characteristics : &gc->loose;
+}
+
+/* Two characteristics cannot share a handle: what is new is right. */
+static void make_room(struct gatt_client *gc, struct list *list, uint16_t declaration, uint16_t value)
+{
+	struct gatt_characteristic *chr;
+
+	while ((chr = characteristic_before(list, value)) && chr->handle >= declaration)
+		characteristic_free(gc, chr);
+}
+
+/* It ends where the next begins, and the one before ends where it begins. */
+static void settle_ends(struct gatt_client *gc, struct gatt_characteristic *chr)
+{
+	struct list *list = list_of(gc, chr);
+	struct gatt_characteristic *before = characteristic_before(list, chr->declaration - 1);
+	struct gatt_characteristic *after = characteristic_after(list, chr);
+
+	if (before && before->end_handle >= chr->declaration)
+		remote_set_end(gc, before, chr->declaration - 1);
+	if (after && chr->end_handle >= after->declaration)
+		remote_set_end(gc, chr, after->declaration - 1);
+}
+
+/* Into the list of @service (NULL: the loose ones), from no list. */
+static void place_characteristic(struct gatt_client *gc, struct gatt_service *service, struct gatt_characteristic *chr)
+{
+	struct list *list = service ? &service->characteristics : &gc->loose;
+	struct gatt_characteristic *before;
+
+	make_room(gc, list, chr->declaration, chr->handle);
+	before = characteristic_before(list, chr->declaration);
+	chr->service = service;
 	list_add_head(before ? &before->link : list, &chr->link);
+	if (service && chr->end_handle > service->end_handle)
+		remote_set_end(gc, chr, service->end_handle);
+	settle_ends(gc, chr);
 }
 
 /* Characteristics that were found before their service was, or stood in one that is gone. */
@@ -206,9 +246,7 @@ static void adopt_loose(struct gatt_client *gc, struct gatt_service *s)
 			continue;
 		}
 		list_del(&chr->link);
-		chr->service = s;
-		insert_characteristic(&s->characteristics, chr);
-		remote_set_end(gc, chr, MIN(chr->end_handle, s->end_handle));
+		place_characteristic(gc, s, chr);
 	}
 }
 
@@ -234,8 +272,7 @@ static void service_replaced(struct gatt_client *gc, uint32_t gen, struct gatt_s
 		if (remote_is_older(chr->seen, gen))
 			continue;
 		list_del(&chr->link);
-		chr->service = NULL;
-		insert_characteristic(&gc->loose, chr);
+		place_characteristic(gc, NULL, chr);
 	}
 	service_free(gc, s);
 }
@@ -323,58 +360,25 @@ static int characteristic_new(struct gatt_client *gc, struct gatt_service *servi
 	}
 	list_init(&chr->link);
 	list_init(&chr->descriptors);
-	chr->service = service;
 	chr->uuid = decl->uuid;
 	chr->declaration = decl->declaration;
 	chr->handle = decl->value;
 	chr->end_handle = service ? service->end_handle : ATT_HANDLE_MAX;
-	insert_characteristic(service ? &service->characteristics : &gc->loose, chr);
+	place_characteristic(gc, service, chr);
 	*ret = chr;
 	return 0;
-}
-
-static struct gatt_characteristic *characteristic_after(struct list *list, const struct gatt_characteristic *chr)
-{
-	return chr->link.next == list ? NULL : list_entry(chr->link.next, struct gatt_characteristic, link);
-}
-
-static struct list *list_of(struct gatt_client *gc, const struct gatt_characteristic *chr)
-{
-	return chr->service ? &chr->service->characteristics : &gc->loose;
-}
-
-/* Characteristics of @list that share a handle with @decl are an older truth. Return: the same one as before, or NULL. */
-static struct gatt_characteristic *evict_declared(struct gatt_client *gc, struct list *list,
-						  const struct remote_decl *decl)
-{
-	struct gatt_characteristic *chr;
-
-	while ((chr = characteristic_before(list, decl->value)) && chr->handle >= decl->declaration) {
-		if (chr->declaration == decl->declaration && chr->handle == decl->value &&
-		    uuid_equal(&chr->uuid, &decl->uuid))
-			return chr;
-		characteristic_free(gc, chr);
-	}
-	return NULL;
 }
 
 int remote_characteristic(struct gatt_client *gc, uint32_t gen, struct gatt_service *service,
 			  const struct remote_decl *decl, struct gatt_characteristic **ret)
 {
-	struct list *list = service ? &service->characteristics : &gc->loose;
-	struct gatt_characteristic *chr = evict_declared(gc, list, decl), *before, *after;
+	struct gatt_characteristic *chr = remote_declared_at(gc, decl->declaration);
 	int r = 0;
 
-	if (!chr)
+	if (!chr || chr->handle != decl->value || !uuid_equal(&chr->uuid, &decl->uuid))
 		r = characteristic_new(gc, service, decl, &chr);
 	if (r < 0)
 		return r;
-	before = characteristic_before(list, decl->declaration - 1);
-	after = characteristic_after(list, chr);
-	if (before && before->end_handle >= decl->declaration)
-		remote_set_end(gc, before, decl->declaration - 1);
-	if (after && chr->end_handle >= after->declaration)
-		remote_set_end(gc, chr, after->declaration - 1);
 	chr->properties = decl->properties;
 	chr->seen = gen;
 	*ret = chr;
