@@ -37,14 +37,19 @@ static int parse_declaration(uint16_t handle, const uint8_t *value, size_t len, 
 	return uuid_from_bytes(r.p, r.left, &ret->uuid) < 0 ? -EBADMSG : 0;
 }
 
-/* The next declaration, or the end of the walk, is where the characteristic before ends. */
+/*
+ * The next declaration, or the end of the walk, is where the characteristic before ends; unless another discovery has
+ * found something else at its handles meanwhile.
+ */
 static void close_open(struct discover *d, uint16_t end)
 {
 	struct gatt_characteristic *chr = d->open ? remote_declared_at(d->p.gc, d->open) : NULL;
 
-	if (chr)
-		remote_set_end(d->p.gc, chr, chr->service ? MIN(end, chr->service->end_handle) : end);
 	d->open = 0;
+	if (chr && chr->service)
+		end = MIN(end, chr->service->end_handle);
+	if (chr && end >= chr->handle)
+		remote_set_end(d->p.gc, chr, end);
 }
 
 static void note_stray(struct discover *d, uint16_t handle)
@@ -208,6 +213,8 @@ static int take_descriptor(struct discover *d, uint16_t handle, const struct uui
 
 	if (!chr)
 		return -ENOENT; /* another discovery found that it is gone */
+	if (handle <= chr->handle || handle > chr->end_handle)
+		return -ENOENT; /* or that it is another */
 	if (is_declaration(uuid)) {
 		remote_set_end(d->p.gc, chr, handle - 1);
 		d->dry = true;
