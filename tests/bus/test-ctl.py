@@ -314,6 +314,7 @@ async def scan_first(w):
     assert r.out.count("\n") == 2
     r = await w.run("scan", "--first", "3")
     check(r, 4, "2 of 3")
+    assert r.out.count("\n") == 2, r.out  # a device once
 
 
 @case
@@ -383,14 +384,15 @@ async def scan_hostile_name(w):
 @case
 async def scan_live(w):
     def many(s, p, a):
-        for i in range(40):
-            s.send(report(f"00:00:00:00:00:{i:02X}", i, rssi=-40 - i, name=f"n{i}"))
+        for i in range(40):  # the strongest last
+            s.send(report(f"00:00:00:00:00:{i:02X}", i, rssi=-90 + i, name=f"n{i}"))
     w.mock.on_stream = many
     r = await w.run_tty("scan", until=b"40 devices")
     check(r, 0)
     assert "ADDRESS" in r.out and "40 devices, 40 reports, the strongest shown" in r.out, r.out
     last = r.out[r.out.rindex("ADDRESS"):]
-    assert "00:00:00:00:00:00" in last and "00:00:00:00:00:27" not in last, last  # the weakest do not fit
+    assert "00:00:00:00:00:27" in last and "00:00:00:00:00:00" not in last, last  # the weakest do not fit
+    assert last.index("00:00:00:00:00:26") < last.index("00:00:00:00:00:27"), last  # in the order they came
     assert "\x1b[" in r.out
     assert all(len(line) < 100 for line in last.splitlines()), last
     w.env["TERM"] = "dumb"
@@ -539,6 +541,15 @@ async def peer_ambiguous(w):
 
 
 @case
+async def peer_on_its_way_out(w):
+    """A link that is down already is no link, even while its object is there."""
+    heart(w.mock)
+    w.mock.add_connection(PEER, Connected=False)
+    check(await w.run("disconnect", PEER), 4)
+    check(await w.run("connect", PEER, "--type", "random"), 3)
+
+
+@case
 async def peer_by_identity(w):
     w.mock.add_connection("70:11:22:33:44:55", "random", Identity=PEER)
     check(await w.run("disconnect", PEER), 0)
@@ -683,6 +694,8 @@ async def read_failures(w):
     check(await w.run("read", PEER, "temperature"), 4, "temperature")
     check(await w.run("read", PEER, "0x99"), 4)
     check(await w.run("read", PEER, "180d"), 4)  # a service has no value
+    check(await w.run("read", PEER, "2a38/2a38"), 4)  # nothing is its own parent
+    check(await w.run("read", PEER, "180f/2a38"), 4)
     for failure, code, words in (
             (Failure("Gatt", "the peer refused", att=0x02, handle=1), 1, "ATT 0x02 read not permitted"),
             (Failure("Gatt", "ATT 0x05 (insufficient authentication)", att=0x05), 6, "0x05"),
@@ -709,6 +722,8 @@ async def timeout_reaches_the_daemon(w):
     check(await w.run("--timeout", "3", "read", PEER, "2a38"), 0)
     for member in ("Connect", "Discover", "Read"):
         assert 1000 < w.mock.options(member)["timeout_ms"] <= 3000, member
+    check(await w.run("--timeout", "0.0001", "connect", PEER, "--type", "random"), 3)
+    assert w.mock.options("Connect")["timeout_ms"] == 1  # short, not for ever
     check(await w.run("--timeout", "0", "read", PEER, "2a38"), 0)
     assert w.mock.options("Read")["timeout_ms"] == 0
 
