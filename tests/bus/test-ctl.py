@@ -9,6 +9,7 @@ import fnmatch
 import json
 import os
 import pty
+import re
 import signal
 import sys
 import tempfile
@@ -149,7 +150,7 @@ async def help_and_version(w):
     check(r, 0)
     for word in ("status", "scan", "notify", "Exit codes", "--json"):
         assert word in r.out, word
-    for name in ("status", "adapters", "scan", "connect", "disconnect", "connections", "discover", "read", "write", "notify"):
+    for name in COMMANDS:
         r = await w.run(name, "--help")
         check(r, 0)
         assert r.out.startswith(f"Usage: aioblectl [GLOBAL] {name}"), r.out
@@ -929,6 +930,50 @@ async def notify_terminal(w):
     r = await w.run_tty("notify", PEER, "2a37", "--count", "1", "--format", "text")
     check(r, 0)
     assert r.out.endswith("0x0012  notified  Hi \ufffd\r\n"), r.out
+
+
+# ---- the words around it ----
+
+SOURCE = os.path.dirname(os.path.abspath(XML))
+COMMANDS = ("status", "adapters", "scan", "connect", "disconnect", "connections", "discover", "read", "write", "notify")
+
+
+async def options_of(w, command):
+    """The long options that a command's help names."""
+    r = await w.run(command, "--help")
+    check(r, 0)
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", r.out))
+
+
+@case
+async def manual_has_every_option(w):
+    with open(os.path.join(SOURCE, "docs/aioblectl.1.rst"), encoding="utf-8") as f:
+        manual = f.read()
+    for command in COMMANDS:
+        for option in await options_of(w, command):
+            assert option in manual, (command, option)
+
+
+@case
+async def completion(w):
+    script = os.path.join(SOURCE, "tools/aioblectl/completion.bash")
+    w.env |= {"DBUS_SYSTEM_BUS_ADDRESS": w.bus.address, "PATH": os.path.dirname(CTL) + ":" + os.environ["PATH"]}
+
+    async def complete(*words):
+        code = '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _aioblectl; printf "%s\\n" "${COMPREPLY[@]}"'
+        process = await asyncio.create_subprocess_exec("bash", "--norc", "-c", code, script, "aioblectl", *words, env=w.env,
+                                                       stdout=asyncio.subprocess.PIPE)
+        return set((await asyncio.wait_for(process.communicate(), WAIT))[0].decode().split())
+    assert await complete("") == set(COMMANDS)
+    assert await complete("dis") == {"disconnect", "discover"}
+    for command in COMMANDS:
+        assert await complete(command, "--") == await options_of(w, command), command
+    w.mock.add_connection(PEER)
+    assert await complete("read", "") == {PEER}
+    assert await complete("-a", "") == {"hci0"}
+    assert await complete("connect", "--type", "r") == {"random"}
+    assert await complete("scan", "") == set()
+    assert {member for _, member, _ in w.mock.calls} == set()  # nothing but looking
 
 
 # ---- output ----
