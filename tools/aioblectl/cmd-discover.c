@@ -255,10 +255,11 @@ static void tree_row(struct discovery *d, size_t i, struct text *t)
 	flags_text(a, ", ", &flags);
 	value_text(d->values[i], &value);
 	text_fit(t, text_str(&left), MAX(text_width(text_str(&left)), 52U), true);
-	text_addf(t, "  %s%s%s", text_str(&handles), flags.len ? "  " : "", text_str(&flags));
+	text_addf(t, "  %s", text_str(&handles));
+	if (flags.len)
+		text_addf(t, "  (%s)", text_str(&flags));
 	if (value.len)
-		text_adds(t, " = ");
-	text_safe(t, text_str(&value), value.len);
+		text_addf(t, "  %s", text_str(&value));
 	text_adds(t, "\n");
 }
 

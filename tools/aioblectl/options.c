@@ -5,6 +5,7 @@
  */
 #include "ctl.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -46,8 +47,9 @@ static void help(struct ctl *c)
 	const struct command *cmd = c->command;
 
 	if (cmd) {
-		printf("Usage: aioblectl [GLOBAL] %s%s%s\n\n%s.\n", cmd->name,
-		       *cmd->arguments ? " " : "", cmd->arguments, cmd->summary);
+		printf("Usage: aioblectl [GLOBAL] %s%s%s\n\n%c%s.\n", cmd->name,
+		       *cmd->arguments ? " " : "", cmd->arguments, toupper(cmd->summary[0]),
+		       cmd->summary + 1);
 		printf("%s%s\n%s", *cmd->help ? "\n" : "", cmd->help, global_help);
 		return;
 	}
