@@ -89,6 +89,14 @@ static uint16_t attr_handle(const struct attr_ref *a)
 	return a->characteristic ? a->characteristic->handle : a->descriptor->handle;
 }
 
+/* One that was found by its UUID alone stands in a service nobody has discovered yet. */
+static const char *service_path(const struct attr_ref *a, char buf[BUS_PATH_MAX + 8])
+{
+	const struct gatt_service *service = a->characteristic->service;
+
+	return service ? attr_path(a->conn, service->handle, buf) : a->conn->path;
+}
+
 #define GETTER(name, type, expression)                                                             \
 	static int get_##name(sd_bus *sd, const char *path, const char *interface,                 \
 	                      const char *property, sd_bus_message *m, void *data,                 \
@@ -106,7 +114,7 @@ GETTER(uuid, "s", uuid_format(attr_uuid(a), buf))
 GETTER(handle, "q", attr_handle(a))
 GETTER(end_handle, "q", a->service->end_handle)
 GETTER(primary, "b", (int)a->service->primary)
-GETTER(service, "o", attr_path(a->conn, a->characteristic->service->handle, buf))
+GETTER(service, "o", service_path(a, buf))
 GETTER(properties, "y", a->characteristic->properties)
 GETTER(characteristic, "o", attr_path(a->conn, a->descriptor->characteristic->handle, buf))
 
