@@ -200,6 +200,7 @@ static void on_name(int res, void *data)
 		return;
 	}
 	d->named = true;
+	notify_status(d);
 	(void)sd_notify(0, "READY=1");
 	log_info(NULL, "ready");
 }
