@@ -34,6 +34,7 @@ struct options {
 
 struct daemon {
 	struct loop *loop;
+	struct manager_config manager_config; /* borrowed by the manager as long as it lives */
 	struct manager *manager;
 	struct bus *bus;
 	struct foreign *foreign;
@@ -312,10 +313,6 @@ static int start(struct daemon *d, const struct options *o, const struct config 
 		.failed = on_manager_failed,
 	};
 	static const struct bus_events bus_events = { .name = on_name, .lost = on_bus_lost };
-	const struct manager_config manager_config = {
-		.adapters = config->n_adapters ? (const char *const *)config->adapters : NULL,
-		.links_max = config->links_per_adapter,
-	};
 	const struct bus_config bus_config = {
 		.address = o->bus,
 		.version = AIOBLED_VERSION,
@@ -338,7 +335,11 @@ static int start(struct daemon *d, const struct options *o, const struct config 
 	r = watch_signals(d);
 	if (r < 0)
 		return r;
-	r = manager_new(d->loop, &kernel_linux, &manager_config, &manager_events, d, &d->manager);
+	d->manager_config = (struct manager_config){
+		.adapters = config->n_adapters ? (const char *const *)config->adapters : NULL,
+		.links_max = config->links_per_adapter,
+	};
+	r = manager_new(d->loop, &kernel_linux, &d->manager_config, &manager_events, d, &d->manager);
 	if (r < 0) {
 		explain_no_manager(r);
 		return r;
