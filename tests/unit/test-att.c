@@ -658,6 +658,40 @@ static void hang_up_tells_after_the_last_value(void **state)
 	assert_done(&a, -ENOTCONN);
 }
 
+/*
+ * A reset is reported before the data that is queued behind it. (A Unix socket that is closed with something unread resets its
+ * other end.)
+ */
+static void reset_tells_after_the_last_value(void **state)
+{
+	assert_int_equal(ask(&a, "0a 03 00", 0), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(send(bed.peer, "\x1b\x03\x00\x41", 4, MSG_DONTWAIT), 4);
+	assert_int_equal(close(bed.peer), 0);
+	bed.peer = -1;
+	assert_int_equal(loop_settle(bed.loop), 0);
+	assert_int_equal(bed.values, 3);
+	assert_int_equal(bed.closed_count, 1);
+	assert_int_equal(bed.closed_err, -ECONNRESET);
+}
+
+/* Sending may find the reset first: the reason is kept for the end. */
+static void reset_found_by_sending(void **state)
+{
+	assert_int_equal(ask(&a, "0a 03 00", 0), 0);
+	assert_int_equal(send(bed.peer, "\x1b\x03\x00\x41", 4, MSG_DONTWAIT), 4);
+	assert_int_equal(close(bed.peer), 0);
+	bed.peer = -1;
+	struct att_cmd cmd;
+
+	op_init(&cmd.op, bed.loop, on_command);
+	assert_int_equal(command(&cmd, "52 03 00 02", 0), -ENOTCONN);
+	assert_int_equal(loop_settle(bed.loop), 0);
+	assert_int_equal(bed.values, 1);
+	assert_int_equal(bed.closed_count, 1);
+	assert_int_equal(bed.closed_err, -ECONNRESET);
+}
+
 static void free_in_closed(struct bed *bd)
 {
 	free_all(NULL);
@@ -721,6 +755,8 @@ int main(void)
 		T(command_queue_has_an_end),
 		T(a_blocked_bearer_does_not_spin),
 		T(hang_up_tells_after_the_last_value),
+		T(reset_tells_after_the_last_value),
+		T(reset_found_by_sending),
 		T(closed_may_free_the_bearer),
 		T(thirty_seconds_may_free_the_bearer),
 	};
