@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The bearer: its socket, its queues and its end; what comes in is att_input.c's. Two halves share the socket: transactions of
- * ours (a queue, and one slot for what is on the wire) and the peer's (one answer and the confirmations that wait for the
- * kernel).
+ * The bearer: its socket, its queues and its end; what comes in is att_input.c's. Two halves share
+ * the socket: transactions of ours (a queue, and one slot for what is on the wire) and the peer's
+ * (one answer and the confirmations that wait for the kernel).
  *
- * Every callback and every done() may free the bearer: whoever calls out holds it with att_hold() and looks at att->freed
- * before touching anything else. What is to be sent is decided in send_next() alone, and whether to wait for the kernel in
- * att_pump() alone.
+ * Every callback and every done() may free the bearer: whoever calls out holds it with att_hold()
+ * and looks at att->freed before touching anything else. What is to be sent is decided in
+ * send_next() alone, and whether to wait for the kernel in att_pump() alone.
  */
 #include <assert.h>
 #include <errno.h>
@@ -74,9 +74,11 @@ static void out_forget(struct att_out *out)
 
 static void wire_begin(struct att *att, struct att_req *req, const uint8_t *pdu)
 {
-	att->wire = (struct transaction){ .busy = true, .opcode = pdu[0], .mtu = att->mtu, .req = req };
+	att->wire =
+		(struct transaction){.busy = true, .opcode = pdu[0], .mtu = att->mtu, .req = req};
+	/* our own PDU */
 	if (pdu[0] == ATT_MTU_REQ)
-		(void)att_parse_mtu(pdu, 3, &att->wire.offer); /* our own PDU */
+		(void)att_parse_mtu(pdu, 3, &att->wire.offer);
 	att->stats.requests++;
 	timer_start_ms(&att->patience, ATT_TRANSACTION_TIMEOUT_MS);
 }
@@ -140,8 +142,9 @@ static int send_confirm(struct att *att)
 
 	att_put_confirm(&w);
 	r = att_send(att, pdu, sizeof(pdu));
+	/* gone, or the link is */
 	if (r != -EAGAIN)
-		att->confirms--; /* gone, or the link is */
+		att->confirms--;
 	return r == -EAGAIN ? r : 0;
 }
 
@@ -154,10 +157,14 @@ static int send_answer(struct att *att)
 	return r == -EAGAIN ? r : 0;
 }
 
-/* Return: 1 when something left its queue, 0 when there is nothing, -EAGAIN when the kernel takes no more. */
+/*
+ * Return: 1 when something left its queue, 0 when there is nothing, -EAGAIN when the kernel takes
+ * no more.
+ */
 static int send_next(struct att *att)
 {
-	struct att_req *req = att->wire.busy ? NULL : list_first(&att->requests, struct att_req, op.link);
+	struct att_req *req =
+		att->wire.busy ? NULL : list_first(&att->requests, struct att_req, op.link);
 	struct att_cmd *cmd = list_first(&att->commands, struct att_cmd, op.link);
 	int r;
 
@@ -239,14 +246,15 @@ void att_fail_all(struct att *att, int err)
 
 static bool hung_up(int fd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
 
 	return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
 }
 
 /*
- * A read of nothing is an empty PDU, or the end. The kernel reports the end before the data that is queued behind it, so the
- * first report is only remembered; the second, or finding nothing more, closes.
+ * A read of nothing is an empty PDU, or the end. The kernel reports the end before the data that is
+ * queued behind it, so the first report is only remembered; the second, or finding nothing more,
+ * closes.
  */
 static void input_nothing(struct att *att)
 {
@@ -273,7 +281,10 @@ static void read_failed(struct att *att, int err)
 	att->end_err = -err;
 }
 
-/* One system call for up to READ_BATCH PDUs. Return: how many came, 0 when there is nothing more for now. */
+/*
+ * One system call for up to READ_BATCH PDUs. Return: how many came, 0 when there is nothing more
+ * for now.
+ */
 static int read_batch(struct att *att)
 {
 	uint8_t buf[READ_BATCH][ATT_MTU_MAX + 1];
@@ -282,8 +293,8 @@ static int read_batch(struct att *att)
 	int n;
 
 	for (int i = 0; i < READ_BATCH; i++) {
-		iov[i] = (struct iovec){ .iov_base = buf[i], .iov_len = sizeof(buf[i]) };
-		msgs[i] = (struct mmsghdr){ .msg_hdr = { .msg_iov = &iov[i], .msg_iovlen = 1 } };
+		iov[i] = (struct iovec){.iov_base = buf[i], .iov_len = sizeof(buf[i])};
+		msgs[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[i], .msg_iovlen = 1}};
 	}
 	n = recvmmsg(att->fd, msgs, READ_BATCH, MSG_DONTWAIT, NULL);
 	if (n < 0) {
@@ -330,7 +341,8 @@ static void on_ready(struct loop_io *io, int ready)
 
 /* --- what callers see --- */
 
-int att_new(struct loop *loop, int fd, const struct att_events *events, void *data, struct att **ret)
+int att_new(struct loop *loop, int fd, const struct att_events *events, void *data,
+            struct att **ret)
 {
 	_cleanup_(closep) int owned = fd;
 	_cleanup_(att_freep) struct att *att = calloc(1, sizeof(*att));
@@ -411,7 +423,7 @@ static int out_queue(struct att *att, struct att_out *out, const void *pdu, size
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, pdu, len);
-	*out = (struct att_out){ .att = att, .pdu = copy, .len = len, .seq = att->seq++ };
+	*out = (struct att_out){.att = att, .pdu = copy, .len = len, .seq = att->seq++};
 	return 0;
 }
 
@@ -451,7 +463,8 @@ bool att_req_sent(const struct att_req *req)
 	return op_live(&req->op) && !req->out.pdu;
 }
 
-static int queue_request(struct att *att, struct att_req *req, const void *pdu, size_t len, uint32_t timeout_ms)
+static int queue_request(struct att *att, struct att_req *req, const void *pdu, size_t len,
+                         uint32_t timeout_ms)
 {
 	int r;
 
@@ -465,13 +478,14 @@ static int queue_request(struct att *att, struct att_req *req, const void *pdu, 
 	return 0;
 }
 
-int att_request(struct att *att, struct att_req *req, const void *pdu, size_t len, uint32_t timeout_ms)
+int att_request(struct att *att, struct att_req *req, const void *pdu, size_t len,
+                uint32_t timeout_ms)
 {
 	int r = check_pdu(att, pdu, len, ATT_KIND_REQUEST);
 
 	if (r < 0)
 		return r;
-	req->out = (struct att_out){ .att = att };
+	req->out = (struct att_out){.att = att};
 	if (mtu_is_settled(att, pdu)) {
 		op_start(&req->op, NULL, NULL, timeout_ms);
 		op_complete_later(&req->op, 0);
@@ -489,13 +503,14 @@ int att_request(struct att *att, struct att_req *req, const void *pdu, size_t le
 	return r;
 }
 
-int att_command(struct att *att, struct att_cmd *cmd, const void *pdu, size_t len, uint32_t timeout_ms)
+int att_command(struct att *att, struct att_cmd *cmd, const void *pdu, size_t len,
+                uint32_t timeout_ms)
 {
 	int r = check_pdu(att, pdu, len, ATT_KIND_COMMAND);
 
 	if (r < 0)
 		return r;
-	cmd->out = (struct att_out){ .att = att };
+	cmd->out = (struct att_out){.att = att};
 	if (!att->blocked) {
 		r = send_command(att, pdu, len);
 		if (r == 0) {
@@ -526,7 +541,8 @@ int att_exchange_mtu(struct att *att, struct att_req *req, uint16_t mtu, uint32_
 		return -EINVAL;
 	att_put_mtu_req(&w, mtu);
 	r = att_request(att, req, pdu, sizeof(pdu), timeout_ms);
+	/* what we say must be the same in both directions (3.4.2.1) */
 	if (r == 0 && !att->mtu_ours)
-		att->rx_mtu = mtu; /* what we say must be the same in both directions (3.4.2.1) */
+		att->rx_mtu = mtu;
 	return r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the bearer makes of a PDU: answers to the transaction on the wire, requests of the peer, values. Every handler may call
- * out, and what is called may free the bearer: nothing is touched after that without a look at att->freed.
+ * What the bearer makes of a PDU: answers to the transaction on the wire, requests of the peer,
+ * values. Every handler may call out, and what is called may free the bearer: nothing is touched
+ * after that without a look at att->freed.
  */
 #include <errno.h>
 
@@ -11,7 +12,9 @@
 
 /* --- MTU --- */
 
-/* Either exchange sets it; after both, the smaller result is what both sides can live with (3.4.2). */
+/*
+ * Either exchange sets it; after both, the smaller result is what both sides can live with (3.4.2).
+ */
 static void att_update_mtu(struct att *att)
 {
 	uint16_t ours = att->mtu_ours ? att->mtu_ours : ATT_MTU_MAX;
@@ -54,9 +57,10 @@ static void wire_end(struct att *att, int res, const uint8_t *pdu, size_t len, u
 }
 
 /*
- * An answer to a request that is not on the wire. A second answer to the request before, and one more Exchange MTU
- * Response, are faults of peers in the field that harm nobody; anything else stands for the answer we wait for, because a
- * peer that has answered wrongly will not answer again.
+ * An answer to a request that is not on the wire. A second answer to the request before, and one
+ * more Exchange MTU Response, are faults of peers in the field that harm nobody; anything else
+ * stands for the answer we wait for, because a peer that has answered wrongly will not answer
+ * again.
  */
 static void stray_answer(struct att *att, uint8_t request)
 {
@@ -96,7 +100,8 @@ static void input_error(struct att *att, const uint8_t *pdu, size_t len)
 	case ATT_KIND_NOTIFICATION:
 	case ATT_KIND_INDICATION:
 	case ATT_KIND_CONFIRMATION:
-		att->stats.protocol_errors++; /* nothing that has an answer: it cannot be meant for the request */
+		/* nothing that has an answer: it cannot be meant for the request */
+		att->stats.protocol_errors++;
 		break;
 	}
 }
@@ -159,7 +164,8 @@ static void input_request(struct att *att, const uint8_t *pdu, size_t len, bool 
 	struct wr w = wr_init(att->answer, att->mtu);
 
 	if (att->answer_len) {
-		att->stats.protocol_errors++; /* it did not wait for the answer to the one before (3.3.2) */
+		/* it did not wait for the answer to the one before (3.3.2) */
+		att->stats.protocol_errors++;
 		return;
 	}
 	if (truncated)
@@ -178,8 +184,9 @@ static void input_request(struct att *att, const uint8_t *pdu, size_t len, bool 
 	}
 	att->answer_len = wr_len(&w);
 	att_pump(att);
+	/* from the response on, not before */
 	if (pdu[0] == ATT_MTU_REQ)
-		att_update_mtu(att); /* from the response on, not before */
+		att_update_mtu(att);
 }
 
 static void input_command(struct att *att, const uint8_t *pdu, size_t len)
@@ -255,7 +262,10 @@ static void input_indication(struct att *att, const uint8_t *pdu, size_t len)
 
 /* --- which is which --- */
 
-/* Longer than any PDU can be: the end is missing. Whoever waits for it must not take it for the whole. */
+/*
+ * Longer than any PDU can be: the end is missing. Whoever waits for it must not take it for the
+ * whole.
+ */
 void att_input_truncated(struct att *att, const uint8_t *pdu)
 {
 	att->stats.protocol_errors++;

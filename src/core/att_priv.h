@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the two files of the bearer share: att.c has the socket and the queues, att_input.c what to make of a PDU. */
+/*
+ * What the two files of the bearer share: att.c has the socket and the queues, att_input.c what to
+ * make of a PDU.
+ */
 #pragma once
 
 #include "aiobled/att.h"
 
-/* The transaction of ours that is on the wire. It ends with its answer or with the bearer, not with the waiter. */
+/*
+ * The transaction of ours that is on the wire. It ends with its answer or with the bearer, not with
+ * the waiter.
+ */
 struct transaction {
 	bool busy;
 	uint8_t opcode;
@@ -22,15 +28,18 @@ struct att {
 	const struct att_server *server;
 	void *server_data;
 
-	struct list requests, commands; /* not sent yet; struct att_req and struct att_cmd by op.link */
+	struct list requests,
+		commands; /* not sent yet; struct att_req and struct att_cmd by op.link */
 	size_t n_requests, n_commands;
 	uint64_t seq;
 	struct transaction wire;
 	struct timer patience;
-	uint8_t last_request; /* opcode of the transaction before; 0: none, or a second answer to it was seen */
+	/* opcode of the transaction before; 0: none, or a second answer to it was seen */
+	uint8_t last_request;
 
-	uint16_t mtu, mtu_ours, mtu_theirs; /* in force; result of our exchange and of the peer's, 0: none */
-	uint16_t rx_mtu;                    /* what we tell the peer */
+	uint16_t mtu, mtu_ours,
+		mtu_theirs; /* in force; result of our exchange and of the peer's, 0: none */
+	uint16_t rx_mtu;    /* what we tell the peer */
 
 	uint8_t answer[ATT_MTU_MAX]; /* to the peer's request, until the kernel takes it */
 	size_t answer_len;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The server of a bearer that nobody gave one: a database without attributes, answered to the letter. A format error is
- * Invalid PDU; a range that starts at 0 or ends before it starts, and any single handle, is Invalid Handle; a proper range
- * holds nothing.
+ * The server of a bearer that nobody gave one: a database without attributes, answered to the
+ * letter. A format error is Invalid PDU; a range that starts at 0 or ends before it starts, and any
+ * single handle, is Invalid Handle; a proper range holds nothing.
  */
 #include <errno.h>
 
@@ -20,10 +20,13 @@ static struct refusal refuse_range(struct att_range range)
 {
 	bool proper = range.start != 0 && range.start <= range.end;
 
-	return (struct refusal){ range.start, proper ? ATT_ERR_NOT_FOUND : ATT_ERR_INVALID_HANDLE };
+	return (struct refusal){range.start, proper ? ATT_ERR_NOT_FOUND : ATT_ERR_INVALID_HANDLE};
 }
 
-/* Only services are groups here (Core 5.4, Vol 3, Part G, 2.5.3); any other type is refused as such (3.4.4.9). */
+/*
+ * Only services are groups here (Core 5.4, Vol 3, Part G, 2.5.3); any other type is refused as such
+ * (3.4.4.9).
+ */
 static struct refusal refuse_by_type(const struct att_by_type *req, bool group)
 {
 	struct refusal no = refuse_range(req->range);
@@ -46,7 +49,7 @@ static int refuse(const uint8_t *pdu, size_t len, struct refusal *ret)
 	uint16_t offset;
 	int r = -EBADMSG;
 
-	*ret = (struct refusal){ 0, ATT_ERR_INVALID_HANDLE };
+	*ret = (struct refusal){0, ATT_ERR_INVALID_HANDLE};
 	switch (pdu[0]) {
 	case ATT_FIND_INFO_REQ:
 		r = att_parse_find_info_req(pdu, len, &range);
@@ -73,8 +76,9 @@ static int refuse(const uint8_t *pdu, size_t len, struct refusal *ret)
 	case ATT_READ_MULTI_REQ:
 	case ATT_READ_MULTI_VAR_REQ:
 		r = att_parse_read_multi_req(pdu, len, &handles);
+		/* there are two at least */
 		if (r == 0)
-			(void)att_next_handle(&handles, &ret->handle); /* there are two at least */
+			(void)att_next_handle(&handles, &ret->handle);
 		break;
 	case ATT_WRITE_REQ:
 		r = att_parse_value(pdu, len, &value);
@@ -96,11 +100,12 @@ static void empty_request(const uint8_t *pdu, size_t len, struct wr *rsp, _unuse
 	uint8_t flags;
 
 	if (pdu[0] == ATT_EXECUTE_REQ && att_parse_execute_req(pdu, len, &flags) == 0)
-		att_put_execute_rsp(rsp); /* the queue is empty, so either flag is done at once (3.4.6.3) */
+		/* the queue is empty, so either flag is done at once (3.4.6.3) */
+		att_put_execute_rsp(rsp);
 	else if (refuse(pdu, len, &no) < 0)
 		att_put_error(rsp, pdu[0], 0, ATT_ERR_INVALID_PDU);
 	else
 		att_put_error(rsp, pdu[0], no.handle, no.code);
 }
 
-const struct att_server att_server_empty = { .request = empty_request };
+const struct att_server att_server_empty = {.request = empty_request};

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The client of a link, and what all procedures have in common. A procedure's op belongs to the caller, its PDUs to the
- * bearer; this file is the joint. The order in proc_end() is the rule: the op is told while the procedure still exists, and
- * nothing of the client is touched after, because done() may have freed it.
+ * The client of a link, and what all procedures have in common. A procedure's op belongs to the
+ * caller, its PDUs to the bearer; this file is the joint. The order in proc_end() is the rule: the
+ * op is told while the procedure still exists, and nothing of the client is touched after, because
+ * done() may have freed it.
  */
 #include <assert.h>
 #include <errno.h>
@@ -91,7 +92,7 @@ static void on_answer(struct op *op, int res)
 }
 
 struct gatt_proc *proc_new(struct gatt_client *gc, struct gatt_op *g, size_t size,
-			   void (*next)(struct gatt_proc *p, int res))
+                           void (*next)(struct gatt_proc *p, int res))
 {
 	struct gatt_proc *p = calloc(1, size);
 

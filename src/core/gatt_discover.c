@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The engine of discoveries, and what they find on the upper floor: services (Core 5.4, Vol 3, Part G, 4.4) and included
- * services (4.5).
+ * The engine of discoveries, and what they find on the upper floor: services (Core 5.4, Vol 3, Part
+ * G, 4.4) and included services (4.5).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 void discover_set_range(struct discover *d, uint16_t start, uint16_t end)
 {
-	d->range = (struct att_range){ start, end };
+	d->range = (struct att_range){start, end};
 	d->dry = start == 0 || start > end;
 }
 
@@ -56,7 +56,10 @@ static bool is_none(const struct discover *d, int res)
 	return res == RES_ATT(ATT_ERR_NOT_FOUND) || (res != 0 && res == d->none);
 }
 
-/* Return: as discover_turn(). What the peer refused is an error above 0, so it does not come this way. */
+/*
+ * Return: as discover_turn(). What the peer refused is an error above 0, so it does not come this
+ * way.
+ */
 static int discover_take(struct discover *d, int res)
 {
 	const struct att_req *req = &d->p.req;
@@ -91,7 +94,8 @@ static void discover_next(struct gatt_proc *p, int res)
 	proc_end(p, r);
 }
 
-int discover_new(struct gatt_client *gc, struct gatt_op *g, const struct phase *phase, struct discover **ret)
+int discover_new(struct gatt_client *gc, struct gatt_op *g, const struct phase *phase,
+                 struct discover **ret)
 {
 	struct gatt_proc *p;
 	int r = gatt_check(gc, g);
@@ -166,14 +170,15 @@ static int primary_done(struct discover *d)
 	return 0;
 }
 
-static const struct phase phase_services = { discover_ask_services, discover_take_services, primary_done };
+static const struct phase phase_services = {discover_ask_services, discover_take_services,
+                                            primary_done};
 
 /* --- services by Find By Type Value (4.4.2) --- */
 
 static void ask_services_uuid(struct discover *d, struct wr *w)
 {
 	uint8_t uuid[UUID_WIRE_MAX];
-	struct att_find_by_type req = { .range = d->range, .type = UUID_PRIMARY, .value = uuid };
+	struct att_find_by_type req = {.range = d->range, .type = UUID_PRIMARY, .value = uuid};
 
 	req.value_len = uuid_wire(&d->uuid, uuid);
 	att_put_find_by_type_req(w, &req);
@@ -190,9 +195,11 @@ static int take_services_uuid(struct discover *d, const uint8_t *pdu, size_t len
 	return r;
 }
 
-static const struct phase phase_services_uuid = { ask_services_uuid, take_services_uuid, primary_done };
+static const struct phase phase_services_uuid = {ask_services_uuid, take_services_uuid,
+                                                 primary_done};
 
-int gatt_discover_services(struct gatt_client *gc, struct gatt_op *g, const struct uuid *uuid, uint32_t timeout_ms)
+int gatt_discover_services(struct gatt_client *gc, struct gatt_op *g, const struct uuid *uuid,
+                           uint32_t timeout_ms)
 {
 	struct discover *d;
 	int r = discover_new(gc, g, uuid ? &phase_services_uuid : &phase_services, &d);
@@ -209,7 +216,10 @@ int gatt_discover_services(struct gatt_client *gc, struct gatt_op *g, const stru
 
 /* --- everything --- */
 
-/* Primary services that are gone must not claim characteristics; secondary ones are only known to be gone at the end. */
+/*
+ * Primary services that are gone must not claim characteristics; secondary ones are only known to
+ * be gone at the end.
+ */
 static int all_services_done(struct discover *d)
 {
 	remote_sweep_services(d->p.gc, d->gen, NULL);
@@ -222,7 +232,8 @@ static int all_services_done(struct discover *d)
 	return 1;
 }
 
-static const struct phase phase_all_services = { discover_ask_services, discover_take_services, all_services_done };
+static const struct phase phase_all_services = {discover_ask_services, discover_take_services,
+                                                all_services_done};
 
 int gatt_discover_all(struct gatt_client *gc, struct gatt_op *g, uint32_t timeout_ms)
 {
@@ -265,7 +276,7 @@ static int found_add(struct discover *d, const struct found *f)
 static int take_include(struct discover *d, uint16_t handle, const uint8_t *value, size_t len)
 {
 	struct rd r = rd_init(value, len);
-	struct found f = { .range.start = rd_le16(&r) };
+	struct found f = {.range.start = rd_le16(&r)};
 
 	f.range.end = rd_le16(&r);
 	if (!rd_ok(&r) || (r.left != 0 && r.left != 2) || d->dry || !discover_in_range(d, handle))
@@ -296,7 +307,8 @@ static bool is_known_service(struct discover *d, const struct found *f)
 {
 	struct gatt_service *s = gatt_find_service(d->p.gc, f->range.start);
 
-	return s && s->end_handle == f->range.end && (!f->has_uuid || uuid_equal(&s->uuid, &f->uuid));
+	return s && s->end_handle == f->range.end &&
+	       (!f->has_uuid || uuid_equal(&s->uuid, &f->uuid));
 }
 
 /* An include says less than a declaration: it adds services, it does not change what is known. */
@@ -304,7 +316,7 @@ static int add_included(struct discover *d, const struct found *f)
 {
 	struct gatt_service *s;
 
-	list_for_each(s, &d->p.gc->services, link)
+	list_for_each (s, &d->p.gc->services, link)
 		if (s->handle <= f->range.end && f->range.start <= s->end_handle)
 			return -EBADMSG;
 	return remote_service(d->p.gc, d->gen, f->range, &f->uuid, false, &s);
@@ -351,7 +363,8 @@ static int take_include_uuid(struct discover *d, const uint8_t *pdu, size_t len)
 	return 0;
 }
 
-static const struct phase phase_include_uuids = { ask_include_uuid, take_include_uuid, settle_includes };
+static const struct phase phase_include_uuids = {ask_include_uuid, take_include_uuid,
+                                                 settle_includes};
 
 static int includes_done(struct discover *d)
 {
@@ -359,9 +372,10 @@ static int includes_done(struct discover *d)
 	return settle_includes(d);
 }
 
-static const struct phase phase_includes = { ask_includes, take_includes, includes_done };
+static const struct phase phase_includes = {ask_includes, take_includes, includes_done};
 
-int gatt_discover_included(struct gatt_client *gc, struct gatt_op *g, struct gatt_service *service, uint32_t timeout_ms)
+int gatt_discover_included(struct gatt_client *gc, struct gatt_op *g, struct gatt_service *service,
+                           uint32_t timeout_ms)
 {
 	struct discover *d;
 	int r = discover_new(gc, g, &phase_includes, &d);
@@ -377,8 +391,9 @@ struct gatt_service *gatt_included(struct gatt_op *g, size_t i)
 	struct gatt_proc *p = g->proc;
 	struct discover *d;
 
+	/* known at once, or not a discovery */
 	if (!p || p->next != discover_next)
-		return NULL; /* known at once, or not a discovery */
+		return NULL;
 	d = container_of(p, struct discover, p);
 	if (i >= d->n_found)
 		return NULL;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Discovering what is inside of services: characteristics (Core 5.4, Vol 3, Part G, 4.6) and descriptors (4.7).
+ * Discovering what is inside of services: characteristics (Core 5.4, Vol 3, Part G, 4.6) and
+ * descriptors (4.7).
  *
- * The whole database at once takes fewer requests than service by service: declarations are asked for over all services, and
- * descriptors in the gaps between a value and the next declaration. A request may cross known attributes to reach the next gap
- * as long as the answer can do so too: it holds so many entries, and only UUIDs of one length.
+ * The whole database at once takes fewer requests than service by service: declarations are asked
+ * for over all services, and descriptors in the gaps between a value and the next declaration. A
+ * request may cross known attributes to reach the next gap as long as the answer can do so too: it
+ * holds so many entries, and only UUIDs of one length.
  */
 #include <errno.h>
 
@@ -24,8 +26,11 @@ static void ask_characteristics(struct discover *d, struct wr *w)
 	att_put_read_by_type_req(w, d->range, &type);
 }
 
-/* The value: properties 1, value handle 2, UUID 2 or 16 (3.3.1). The value follows its declaration. */
-static int parse_declaration(uint16_t handle, const uint8_t *value, size_t len, struct remote_decl *ret)
+/*
+ * The value: properties 1, value handle 2, UUID 2 or 16 (3.3.1). The value follows its declaration.
+ */
+static int parse_declaration(uint16_t handle, const uint8_t *value, size_t len,
+                             struct remote_decl *ret)
 {
 	struct rd r = rd_init(value, len);
 
@@ -38,8 +43,8 @@ static int parse_declaration(uint16_t handle, const uint8_t *value, size_t len, 
 }
 
 /*
- * The next declaration, or the end of the walk, is where the characteristic before ends; unless another discovery has
- * found something else at its handles meanwhile.
+ * The next declaration, or the end of the walk, is where the characteristic before ends; unless
+ * another discovery has found something else at its handles meanwhile.
  */
 static void close_open(struct discover *d, uint16_t end)
 {
@@ -79,8 +84,9 @@ static int take_declaration(struct discover *d, const struct remote_decl *decl)
 	r = remote_characteristic(gc, d->gen, s, decl, &chr);
 	if (r == 0)
 		d->open = decl->declaration;
+	/* no room for another declaration */
 	if (r == 0 && decl->value >= d->range.end)
-		d->dry = true; /* no room for another declaration */
+		d->dry = true;
 	return r;
 }
 
@@ -107,18 +113,21 @@ static int characteristics_done(struct discover *d)
 {
 	struct gatt_service *s = gatt_find_service(d->p.gc, d->owner);
 
+	/* another discovery found that it is gone */
 	if (!s)
-		return -ENOENT; /* another discovery found that it is gone */
+		return -ENOENT;
 	close_open(d, s->end_handle);
 	remote_sweep_characteristics(d->p.gc, d->gen, s, d->filter ? &d->uuid : NULL);
 	s->characteristics_known |= !d->filter;
 	return 0;
 }
 
-static const struct phase phase_characteristics = { ask_characteristics, take_characteristics, characteristics_done };
+static const struct phase phase_characteristics = {ask_characteristics, take_characteristics,
+                                                   characteristics_done};
 
-int gatt_discover_characteristics(struct gatt_client *gc, struct gatt_op *g, struct gatt_service *service,
-				  const struct uuid *uuid, uint32_t timeout_ms)
+int gatt_discover_characteristics(struct gatt_client *gc, struct gatt_op *g,
+                                  struct gatt_service *service, const struct uuid *uuid,
+                                  uint32_t timeout_ms)
 {
 	struct discover *d;
 	int r = discover_new(gc, g, &phase_characteristics, &d);
@@ -129,7 +138,10 @@ int gatt_discover_characteristics(struct gatt_client *gc, struct gatt_op *g, str
 	d->filter = uuid != NULL;
 	if (uuid)
 		d->uuid = *uuid;
-	/* the declaration of the service itself is none of a characteristic, but a range must have a handle */
+	/*
+	 * the declaration of the service itself is none of a characteristic, but a range must have
+	 * a handle
+	 */
 	discover_set_range(d, service->handle, service->end_handle);
 	return discover_start(d, timeout_ms);
 }
@@ -149,7 +161,8 @@ static int take_until_found(struct discover *d, const uint8_t *pdu, size_t len)
 		bool found = d->open != 0;
 
 		r = parse_declaration(handle, value, n, &decl);
-		if (r == 0 && found) { /* the one behind it was in the same answer: the end is known as well */
+		/* the one behind it was in the same answer: the end is known as well */
+		if (r == 0 && found) {
 			if (handle <= d->p.g->handle)
 				return -EBADMSG;
 			close_open(d, handle - 1);
@@ -170,9 +183,10 @@ static int first_found(struct discover *d)
 	return d->p.g->handle ? 0 : -ENOENT;
 }
 
-static const struct phase phase_first = { ask_characteristics, take_until_found, first_found };
+static const struct phase phase_first = {ask_characteristics, take_until_found, first_found};
 
-int gatt_find_by_uuid(struct gatt_client *gc, struct gatt_op *g, const struct uuid *uuid, uint32_t timeout_ms)
+int gatt_find_by_uuid(struct gatt_client *gc, struct gatt_op *g, const struct uuid *uuid,
+                      uint32_t timeout_ms)
 {
 	struct gatt_characteristic *chr = gatt_find_characteristic_uuid(gc, uuid);
 	struct discover *d;
@@ -211,10 +225,12 @@ static int take_descriptor(struct discover *d, uint16_t handle, const struct uui
 	struct gatt_characteristic *chr = remote_declared_at(d->p.gc, d->owner);
 	int r;
 
+	/* another discovery found that it is gone */
 	if (!chr)
-		return -ENOENT; /* another discovery found that it is gone */
+		return -ENOENT;
+	/* or that it is another */
 	if (handle <= chr->handle || handle > chr->end_handle)
-		return -ENOENT; /* or that it is another */
+		return -ENOENT;
 	if (is_declaration(uuid)) {
 		remote_set_end(d->p.gc, chr, handle - 1);
 		d->dry = true;
@@ -252,17 +268,19 @@ static int descriptors_done(struct discover *d)
 
 	if (!chr)
 		return -ENOENT;
+	/* not all were seen */
 	if (d->first_only)
-		return 0; /* not all were seen */
+		return 0;
 	remote_sweep_descriptors(d->p.gc, d->gen, chr);
 	chr->descriptors_known = true;
 	return 0;
 }
 
-static const struct phase phase_descriptors = { ask_info, take_descriptors, descriptors_done };
+static const struct phase phase_descriptors = {ask_info, take_descriptors, descriptors_done};
 
-static int discover_descriptors(struct gatt_client *gc, struct gatt_op *g, struct gatt_characteristic *chr,
-				bool stop_at_cccd, uint32_t timeout_ms)
+static int discover_descriptors(struct gatt_client *gc, struct gatt_op *g,
+                                struct gatt_characteristic *chr, bool stop_at_cccd,
+                                uint32_t timeout_ms)
 {
 	struct discover *d;
 	int r = discover_new(gc, g, &phase_descriptors, &d);
@@ -275,8 +293,8 @@ static int discover_descriptors(struct gatt_client *gc, struct gatt_op *g, struc
 	return discover_start(d, timeout_ms);
 }
 
-int gatt_discover_descriptors(struct gatt_client *gc, struct gatt_op *g, struct gatt_characteristic *chr,
-			      uint32_t timeout_ms)
+int gatt_discover_descriptors(struct gatt_client *gc, struct gatt_op *g,
+                              struct gatt_characteristic *chr, uint32_t timeout_ms)
 {
 	return discover_descriptors(gc, g, chr, false, timeout_ms);
 }
@@ -289,7 +307,8 @@ int discover_cccd(struct gatt_client *gc, struct gatt_op *g, struct gatt_charact
 /* --- everything: the gaps --- */
 
 /* The next characteristic in the order of handles over all services; @chr NULL: the first. */
-static struct gatt_characteristic *next_characteristic(struct gatt_client *gc, struct gatt_characteristic *chr)
+static struct gatt_characteristic *next_characteristic(struct gatt_client *gc,
+                                                       struct gatt_characteristic *chr)
 {
 	struct list *s = chr ? &chr->service->link : &gc->services;
 
@@ -299,7 +318,8 @@ static struct gatt_characteristic *next_characteristic(struct gatt_client *gc, s
 		struct gatt_service *service = list_entry(s, struct gatt_service, link);
 
 		if (!list_empty(&service->characteristics))
-			return list_first(&service->characteristics, struct gatt_characteristic, link);
+			return list_first(&service->characteristics, struct gatt_characteristic,
+			                  link);
 	}
 	return NULL;
 }
@@ -310,8 +330,9 @@ static bool has_gap(const struct gatt_characteristic *chr, uint16_t from)
 }
 
 /*
- * How far to ask, beginning in the gap of @chr: over known attributes to further gaps while they cost the answer nothing that it
- * needs. Asking too far only wastes entries that would be empty otherwise; a 128-bit UUID in between ends the answer.
+ * How far to ask, beginning in the gap of @chr: over known attributes to further gaps while they
+ * cost the answer nothing that it needs. Asking too far only wastes entries that would be empty
+ * otherwise; a 128-bit UUID in between ends the answer.
  */
 static uint16_t gap_reach(struct gatt_client *gc, struct gatt_characteristic *chr)
 {
@@ -343,7 +364,10 @@ static int next_gaps(struct discover *d, uint16_t from)
 	return 1;
 }
 
-/* Attributes that are known already are skipped, as are declarations that were not there when they were asked for. */
+/*
+ * Attributes that are known already are skipped, as are declarations that were not there when they
+ * were asked for.
+ */
 static int take_gap(struct discover *d, uint16_t handle, const struct uuid *uuid)
 {
 	struct gatt_characteristic *chr = remote_characteristic_at(d->p.gc, handle);
@@ -382,7 +406,7 @@ static int gaps_done(struct discover *d)
 	return 0;
 }
 
-static const struct phase phase_gaps = { ask_info, take_gaps, gaps_done };
+static const struct phase phase_gaps = {ask_info, take_gaps, gaps_done};
 
 static int begin_gaps(struct discover *d)
 {
@@ -400,18 +424,22 @@ static int begin_gaps(struct discover *d)
 	return gaps_done(d);
 }
 
-/* --- everything: secondary services, where characteristics stand outside of the primary ones --- */
+/*
+ * --- everything: secondary services, where characteristics stand outside of the primary ones ---
+ */
 
-static const struct phase phase_secondary = { discover_ask_services, discover_take_services, begin_gaps };
+static const struct phase phase_secondary = {discover_ask_services, discover_take_services,
+                                             begin_gaps};
 
 static int begin_secondary(struct discover *d)
 {
-	struct att_range range = { ATT_HANDLE_MIN, ATT_HANDLE_MAX };
+	struct att_range range = {ATT_HANDLE_MIN, ATT_HANDLE_MAX};
 	struct gatt_service *s;
 
-	list_for_each(s, &d->p.gc->services, link) {
+	list_for_each (s, &d->p.gc->services, link) {
+		/* a secondary one, as it was: this is what has to be asked */
 		if (remote_is_older(s->seen, d->gen))
-			continue; /* a secondary one, as it was: this is what has to be asked */
+			continue;
 		if (s->end_handle < d->stray.start)
 			range.start = s->end_handle + 1;
 		else if (s->handle > d->stray.end)
@@ -432,4 +460,5 @@ static int all_characteristics_done(struct discover *d)
 	return d->stray.start ? begin_secondary(d) : begin_gaps(d);
 }
 
-const struct phase phase_all_characteristics = { ask_characteristics, take_characteristics, all_characteristics_done };
+const struct phase phase_all_characteristics = {ask_characteristics, take_characteristics,
+                                                all_characteristics_done};

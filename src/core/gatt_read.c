@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reading (Core 5.4, Vol 3, Part G, 4.8 and 4.12). A value that came in one answer is shown where it lies in the answer; only
- * a long one is put together in a buffer. Whether an answer may have been cut is judged by the ATT_MTU that was in force
- * while it was asked for, because an exchange can come between.
+ * Reading (Core 5.4, Vol 3, Part G, 4.8 and 4.12). A value that came in one answer is shown where
+ * it lies in the answer; only a long one is put together in a buffer. Whether an answer may have
+ * been cut is judged by the ATT_MTU that was in force while it was asked for, because an exchange
+ * can come between.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@
 
 #include "gatt_priv.h"
 
-#define TYPED_VALUE_MAX 253 /* a Read By Type Response says an item's length in one byte, the handle included */
+#define TYPED_VALUE_MAX                                                                            \
+	253 /* a Read By Type Response says an item's length in one byte, the handle included */
 
 struct read {
 	struct gatt_proc p;
@@ -99,14 +101,16 @@ static void read_next(struct gatt_proc *p, int res)
 		read_take(rd, value, len, p->req.mtu - 1U);
 }
 
-static struct read *read_new(struct gatt_client *gc, struct gatt_op *g, void (*next)(struct gatt_proc *p, int res))
+static struct read *read_new(struct gatt_client *gc, struct gatt_op *g,
+                             void (*next)(struct gatt_proc *p, int res))
 {
 	struct gatt_proc *p = proc_new(gc, g, sizeof(struct read), next);
 
 	return p ? container_of(p, struct read, p) : NULL;
 }
 
-int gatt_read(struct gatt_client *gc, struct gatt_op *g, uint16_t handle, uint16_t offset, uint32_t timeout_ms)
+int gatt_read(struct gatt_client *gc, struct gatt_op *g, uint16_t handle, uint16_t offset,
+              uint32_t timeout_ms)
 {
 	struct read *rd;
 	int r = gatt_check(gc, g);
@@ -133,7 +137,10 @@ struct read_by_uuid {
 	struct att_range range;
 };
 
-/* The first item of the answer; the rest of its value, if there may be more, comes like that of any long value. */
+/*
+ * The first item of the answer; the rest of its value, if there may be more, comes like that of any
+ * long value.
+ */
 static void read_typed_next(struct gatt_proc *p, int res)
 {
 	struct read_by_uuid *by = container_of(p, struct read_by_uuid, rd.p);
@@ -146,8 +153,8 @@ static void read_typed_next(struct gatt_proc *p, int res)
 		res = -ENOENT;
 	if (res == 0)
 		res = att_parse_read_by_type_rsp(p->req.rsp, p->req.rsp_len, &items);
-	if (res == 0 && (!att_next_typed(&items, &handle, &value, &len) || handle < by->range.start ||
-			 handle > by->range.end))
+	if (res == 0 && (!att_next_typed(&items, &handle, &value, &len) ||
+	                 handle < by->range.start || handle > by->range.end))
 		res = -EBADMSG;
 	if (res != 0) {
 		proc_end(p, res);
@@ -158,13 +165,13 @@ static void read_typed_next(struct gatt_proc *p, int res)
 	read_take(&by->rd, value, len, MIN(p->req.mtu - 4U, TYPED_VALUE_MAX));
 }
 
-int gatt_read_by_uuid(struct gatt_client *gc, struct gatt_op *g, const struct uuid *uuid, uint16_t start, uint16_t end,
-		      uint32_t timeout_ms)
+int gatt_read_by_uuid(struct gatt_client *gc, struct gatt_op *g, const struct uuid *uuid,
+                      uint16_t start, uint16_t end, uint32_t timeout_ms)
 {
 	_cleanup_(proc_freep) struct gatt_proc *p = NULL;
 	uint8_t pdu[ATT_MTU_DEFAULT];
 	struct wr w = wr_init(pdu, sizeof(pdu));
-	struct att_range range = { start, end };
+	struct att_range range = {start, end};
 	int r = gatt_check(gc, g);
 
 	if (r < 0)
@@ -186,11 +193,13 @@ int gatt_read_by_uuid(struct gatt_client *gc, struct gatt_op *g, const struct uu
 static void read_multiple_next(struct gatt_proc *p, int res)
 {
 	if (res == 0)
-		res = att_parse_read_rsp(p->req.rsp, p->req.rsp_len, &p->g->value, &p->g->value_len);
+		res = att_parse_read_rsp(p->req.rsp, p->req.rsp_len, &p->g->value,
+		                         &p->g->value_len);
 	proc_end(p, res);
 }
 
-int gatt_read_multiple(struct gatt_client *gc, struct gatt_op *g, const uint16_t *handles, size_t n, uint32_t timeout_ms)
+int gatt_read_multiple(struct gatt_client *gc, struct gatt_op *g, const uint16_t *handles, size_t n,
+                       uint32_t timeout_ms)
 {
 	_cleanup_(proc_freep) struct gatt_proc *p = NULL;
 	uint8_t pdu[ATT_MTU_MAX];

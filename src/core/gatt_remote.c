@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The picture of the peer's database. Each discovery has a number; what it sees is stamped with it, and what it should have
- * seen and did not is swept away at its end, so structs of attributes that stay are never moved. Services do not overlap
- * and are sorted, as are characteristics within a service and descriptors within a characteristic; lists are searched from
- * the end, because a discovery adds there.
+ * The picture of the peer's database. Each discovery has a number; what it sees is stamped with it,
+ * and what it should have seen and did not is swept away at its end, so structs of attributes that
+ * stay are never moved. Services do not overlap and are sorted, as are characteristics within a
+ * service and descriptors within a characteristic; lists are searched from the end, because a
+ * discovery adds there.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static void characteristic_free(struct gatt_client *gc, struct gatt_characterist
 {
 	struct gatt_descriptor *d, *next;
 
-	list_for_each_safe(d, next, &chr->descriptors, link)
+	list_for_each_safe (d, next, &chr->descriptors, link)
 		descriptor_free(gc, d);
 	list_del(&chr->link);
 	gc->n_attributes -= 2; /* declaration and value */
@@ -46,7 +47,7 @@ static void characteristics_free(struct gatt_client *gc, struct list *list)
 {
 	struct gatt_characteristic *chr, *next;
 
-	list_for_each_safe(chr, next, list, link)
+	list_for_each_safe (chr, next, list, link)
 		characteristic_free(gc, chr);
 }
 
@@ -62,7 +63,7 @@ void remote_clear(struct gatt_client *gc)
 {
 	struct gatt_service *s, *next;
 
-	list_for_each_safe(s, next, &gc->services, link)
+	list_for_each_safe (s, next, &gc->services, link)
 		service_free(gc, s);
 	characteristics_free(gc, &gc->loose);
 }
@@ -142,18 +143,19 @@ static struct gatt_characteristic *first_of_uuid(struct list *list, const struct
 {
 	struct gatt_characteristic *chr;
 
-	list_for_each(chr, list, link)
+	list_for_each (chr, list, link)
 		if (uuid_equal(&chr->uuid, uuid))
 			return chr;
 	return NULL;
 }
 
-struct gatt_characteristic *gatt_find_characteristic_uuid(struct gatt_client *gc, const struct uuid *uuid)
+struct gatt_characteristic *gatt_find_characteristic_uuid(struct gatt_client *gc,
+                                                          const struct uuid *uuid)
 {
 	struct gatt_characteristic *chr = NULL, *loose = first_of_uuid(&gc->loose, uuid);
 	struct gatt_service *s;
 
-	list_for_each(s, &gc->services, link) {
+	list_for_each (s, &gc->services, link) {
 		chr = first_of_uuid(&s->characteristics, uuid);
 		if (chr)
 			break;
@@ -170,7 +172,7 @@ struct gatt_descriptor *gatt_find_descriptor(struct gatt_client *gc, uint16_t ha
 
 	if (!chr)
 		return NULL;
-	list_for_each(d, &chr->descriptors, link)
+	list_for_each (d, &chr->descriptors, link)
 		if (d->handle == handle)
 			return d;
 	return NULL;
@@ -186,9 +188,12 @@ static int count_new(struct gatt_client *gc, size_t n)
 	return 0;
 }
 
-static struct gatt_characteristic *characteristic_after(struct list *list, const struct gatt_characteristic *chr)
+static struct gatt_characteristic *characteristic_after(struct list *list,
+                                                        const struct gatt_characteristic *chr)
 {
-	return chr->link.next == list ? NULL : list_entry(chr->link.next, struct gatt_characteristic, link);
+	return chr->link.next == list
+	               ? NULL
+	               : list_entry(chr->link.next, struct gatt_characteristic, link);
 }
 
 static struct list *list_of(struct gatt_client *gc, const struct gatt_characteristic *chr)
@@ -197,7 +202,8 @@ static struct list *list_of(struct gatt_client *gc, const struct gatt_characteri
 }
 
 /* Two characteristics cannot share a handle: what is new is right. */
-static void make_room(struct gatt_client *gc, struct list *list, uint16_t declaration, uint16_t value)
+static void make_room(struct gatt_client *gc, struct list *list, uint16_t declaration,
+                      uint16_t value)
 {
 	struct gatt_characteristic *chr;
 
@@ -219,7 +225,8 @@ static void settle_ends(struct gatt_client *gc, struct gatt_characteristic *chr)
 }
 
 /* Into the list of @service (NULL: the loose ones), from no list. */
-static void place_characteristic(struct gatt_client *gc, struct gatt_service *service, struct gatt_characteristic *chr)
+static void place_characteristic(struct gatt_client *gc, struct gatt_service *service,
+                                 struct gatt_characteristic *chr)
 {
 	struct list *list = service ? &service->characteristics : &gc->loose;
 	struct gatt_characteristic *before;
@@ -238,7 +245,7 @@ static void adopt_loose(struct gatt_client *gc, struct gatt_service *s)
 {
 	struct gatt_characteristic *chr, *next;
 
-	list_for_each_safe(chr, next, &gc->loose, link) {
+	list_for_each_safe (chr, next, &gc->loose, link) {
 		if (chr->declaration < s->handle || chr->declaration > s->end_handle)
 			continue;
 		if (chr->handle > s->end_handle) {
@@ -255,7 +262,7 @@ static void trim_service(struct gatt_client *gc, struct gatt_service *s)
 {
 	struct gatt_characteristic *chr, *next;
 
-	list_for_each_safe(chr, next, &s->characteristics, link) {
+	list_for_each_safe (chr, next, &s->characteristics, link) {
 		if (chr->handle > s->end_handle)
 			characteristic_free(gc, chr);
 		else if (chr->end_handle > s->end_handle)
@@ -268,7 +275,7 @@ static void service_replaced(struct gatt_client *gc, uint32_t gen, struct gatt_s
 {
 	struct gatt_characteristic *chr, *next;
 
-	list_for_each_safe(chr, next, &s->characteristics, link) {
+	list_for_each_safe (chr, next, &s->characteristics, link) {
 		if (remote_is_older(chr->seen, gen))
 			continue;
 		list_del(&chr->link);
@@ -277,9 +284,12 @@ static void service_replaced(struct gatt_client *gc, uint32_t gen, struct gatt_s
 	service_free(gc, s);
 }
 
-/* Return: 0 and perhaps the same service as before in @ret; -EBADMSG when this discovery contradicts itself. */
-static int evict_overlapping(struct gatt_client *gc, uint32_t gen, struct att_range range, const struct uuid *uuid,
-			     struct gatt_service **ret)
+/*
+ * Return: 0 and perhaps the same service as before in @ret; -EBADMSG when this discovery
+ * contradicts itself.
+ */
+static int evict_overlapping(struct gatt_client *gc, uint32_t gen, struct att_range range,
+                             const struct uuid *uuid, struct gatt_service **ret)
 {
 	struct gatt_service *s;
 	struct list *l, *prev;
@@ -303,7 +313,7 @@ static int evict_overlapping(struct gatt_client *gc, uint32_t gen, struct att_ra
 }
 
 static int service_new(struct gatt_client *gc, struct att_range range, const struct uuid *uuid,
-		       struct gatt_service **ret)
+                       struct gatt_service **ret)
 {
 	struct gatt_service *s, *before = service_before(gc, range.start);
 	int r = count_new(gc, 1);
@@ -324,8 +334,8 @@ static int service_new(struct gatt_client *gc, struct att_range range, const str
 	return 0;
 }
 
-int remote_service(struct gatt_client *gc, uint32_t gen, struct att_range range, const struct uuid *uuid, bool primary,
-		   struct gatt_service **ret)
+int remote_service(struct gatt_client *gc, uint32_t gen, struct att_range range,
+                   const struct uuid *uuid, bool primary, struct gatt_service **ret)
 {
 	struct gatt_service *s;
 	int r = evict_overlapping(gc, gen, range, uuid, &s);
@@ -345,8 +355,8 @@ int remote_service(struct gatt_client *gc, uint32_t gen, struct att_range range,
 	return 0;
 }
 
-static int characteristic_new(struct gatt_client *gc, struct gatt_service *service, const struct remote_decl *decl,
-			      struct gatt_characteristic **ret)
+static int characteristic_new(struct gatt_client *gc, struct gatt_service *service,
+                              const struct remote_decl *decl, struct gatt_characteristic **ret)
 {
 	struct gatt_characteristic *chr;
 	int r = count_new(gc, 2);
@@ -370,7 +380,7 @@ static int characteristic_new(struct gatt_client *gc, struct gatt_service *servi
 }
 
 int remote_characteristic(struct gatt_client *gc, uint32_t gen, struct gatt_service *service,
-			  const struct remote_decl *decl, struct gatt_characteristic **ret)
+                          const struct remote_decl *decl, struct gatt_characteristic **ret)
 {
 	struct gatt_characteristic *chr = remote_declared_at(gc, decl->declaration);
 	int r = 0;
@@ -396,7 +406,7 @@ void remote_set_end(struct gatt_client *gc, struct gatt_characteristic *chr, uin
 	if (chr->end_handle < end)
 		chr->descriptors_known = false;
 	chr->end_handle = end;
-	list_for_each_safe(d, next, &chr->descriptors, link)
+	list_for_each_safe (d, next, &chr->descriptors, link)
 		if (d->handle > end)
 			descriptor_free(gc, d);
 }
@@ -413,8 +423,8 @@ static struct gatt_descriptor *descriptor_before(struct gatt_characteristic *chr
 	return NULL;
 }
 
-int remote_descriptor(struct gatt_client *gc, uint32_t gen, struct gatt_characteristic *chr, uint16_t handle,
-		      const struct uuid *uuid)
+int remote_descriptor(struct gatt_client *gc, uint32_t gen, struct gatt_characteristic *chr,
+                      uint16_t handle, const struct uuid *uuid)
 {
 	struct gatt_descriptor *d, *before = descriptor_before(chr, handle);
 	int r;
@@ -432,7 +442,8 @@ int remote_descriptor(struct gatt_client *gc, uint32_t gen, struct gatt_characte
 		gc->n_attributes--;
 		return -ENOMEM;
 	}
-	*d = (struct gatt_descriptor){ .characteristic = chr, .uuid = *uuid, .handle = handle, .seen = gen };
+	*d = (struct gatt_descriptor){
+		.characteristic = chr, .uuid = *uuid, .handle = handle, .seen = gen};
 	list_init(&d->link);
 	list_add_head(before ? &before->link : &chr->descriptors, &d->link);
 	return 0;
@@ -444,22 +455,23 @@ void remote_sweep_descriptors(struct gatt_client *gc, uint32_t gen, struct gatt_
 {
 	struct gatt_descriptor *d, *next;
 
-	list_for_each_safe(d, next, &chr->descriptors, link)
+	list_for_each_safe (d, next, &chr->descriptors, link)
 		if (remote_is_older(d->seen, gen))
 			descriptor_free(gc, d);
 }
 
-static void sweep_characteristics(struct gatt_client *gc, uint32_t gen, struct list *list, const struct uuid *uuid)
+static void sweep_characteristics(struct gatt_client *gc, uint32_t gen, struct list *list,
+                                  const struct uuid *uuid)
 {
 	struct gatt_characteristic *chr, *next;
 
-	list_for_each_safe(chr, next, list, link)
+	list_for_each_safe (chr, next, list, link)
 		if (remote_is_older(chr->seen, gen) && (!uuid || uuid_equal(&chr->uuid, uuid)))
 			characteristic_free(gc, chr);
 }
 
-void remote_sweep_characteristics(struct gatt_client *gc, uint32_t gen, struct gatt_service *service,
-				  const struct uuid *uuid)
+void remote_sweep_characteristics(struct gatt_client *gc, uint32_t gen,
+                                  struct gatt_service *service, const struct uuid *uuid)
 {
 	sweep_characteristics(gc, gen, &service->characteristics, uuid);
 }
@@ -468,8 +480,9 @@ void remote_sweep_services(struct gatt_client *gc, uint32_t gen, const struct uu
 {
 	struct gatt_service *s, *next;
 
-	list_for_each_safe(s, next, &gc->services, link)
-		if (s->primary && remote_is_older(s->seen, gen) && (!uuid || uuid_equal(&s->uuid, uuid)))
+	list_for_each_safe (s, next, &gc->services, link)
+		if (s->primary && remote_is_older(s->seen, gen) &&
+		    (!uuid || uuid_equal(&s->uuid, uuid)))
 			service_free(gc, s);
 }
 
@@ -477,7 +490,7 @@ void remote_sweep_outline(struct gatt_client *gc, uint32_t gen)
 {
 	struct gatt_service *s, *next;
 
-	list_for_each_safe(s, next, &gc->services, link) {
+	list_for_each_safe (s, next, &gc->services, link) {
 		if (remote_is_older(s->seen, gen))
 			service_free(gc, s);
 		else
@@ -492,11 +505,12 @@ void remote_sweep_all(struct gatt_client *gc, uint32_t gen)
 	struct gatt_characteristic *chr;
 
 	remote_sweep_outline(gc, gen);
-	list_for_each(s, &gc->services, link) {
+	list_for_each (s, &gc->services, link) {
+		/* a newer discovery is at work on it */
 		if (s->seen != gen)
-			continue; /* a newer discovery is at work on it */
+			continue;
 		s->characteristics_known = true;
-		list_for_each(chr, &s->characteristics, link) {
+		list_for_each (chr, &s->characteristics, link) {
 			remote_sweep_descriptors(gc, gen, chr);
 			chr->descriptors_known = true;
 		}

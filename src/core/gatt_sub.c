@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Subscriptions (Core 5.4, Vol 3, Part G, 4.10, 4.11 and 3.3.3.3). For each characteristic with subscribers there is one
- * struct listen: who wants what, what the CCCD is known to hold, and the one find or write that is under way to make it
- * hold the union.
+ * Subscriptions (Core 5.4, Vol 3, Part G, 4.10, 4.11 and 3.3.3.3). For each characteristic with
+ * subscribers there is one
+ * struct listen: who wants what, what the CCCD is known to hold, and the one find or write that is
+ * under way to make it hold the union.
  *
- * Callers' ops are waiters of the listen; they are always told from the loop (on_finished()), never from inside a call. A
- * change of the union only marks the listen dirty; listen_kick() is the one place that decides what to do about it.
+ * Callers' ops are waiters of the listen; they are always told from the loop (on_finished()), never
+ * from inside a call. A change of the union only marks the listen dirty; listen_kick() is the one
+ * place that decides what to do about it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,12 +24,12 @@ struct listen {
 	struct gatt_client *gc;
 	uint16_t handle, cccd; /* of the value; 0: not known yet */
 	struct list subs;
-	struct gatt_sub *cursor;           /* next to be told of the value that is being told */
-	struct list waiting, finished;     /* struct waiter */
-	struct defer tell;                 /* on_finished() */
-	struct gatt_op find;               /* the CCCD */
-	struct att_req req;                /* its write */
-	uint16_t written, writing;         /* known content, if it is known; content on its way */
+	struct gatt_sub *cursor;       /* next to be told of the value that is being told */
+	struct list waiting, finished; /* struct waiter */
+	struct defer tell;             /* on_finished() */
+	struct gatt_op find;           /* the CCCD */
+	struct att_req req;            /* its write */
+	uint16_t written, writing;     /* known content, if it is known; content on its way */
 	bool known, dirty;
 	unsigned int holds;
 };
@@ -50,7 +52,7 @@ static struct listen *listen_find(struct gatt_client *gc, uint16_t handle)
 {
 	struct listen *l;
 
-	list_for_each(l, &gc->listens, link)
+	list_for_each (l, &gc->listens, link)
 		if (l->handle == handle)
 			return l;
 	return NULL;
@@ -70,10 +72,14 @@ static void listen_free(struct listen *l)
 	free(l);
 }
 
-/* Nothing and nobody needs it any more? Then what the CCCD holds is forgotten, too: the next one writes it anew. */
+/*
+ * Nothing and nobody needs it any more? Then what the CCCD holds is forgotten, too: the next one
+ * writes it anew.
+ */
 static void listen_reap(struct listen *l)
 {
-	if (l->holds || !list_empty(&l->subs) || !list_empty(&l->waiting) || !list_empty(&l->finished))
+	if (l->holds || !list_empty(&l->subs) || !list_empty(&l->waiting) ||
+	    !list_empty(&l->finished))
 		return;
 	if (!listen_busy(l) || l->gc->down)
 		listen_free(l);
@@ -84,7 +90,7 @@ static uint16_t wanted(const struct listen *l)
 	const struct gatt_sub *sub;
 	uint16_t bits = 0;
 
-	list_for_each(sub, &l->subs, link)
+	list_for_each (sub, &l->subs, link)
 		bits |= (sub->notify ? CCCD_NOTIFY : 0) | (sub->indicate ? CCCD_INDICATE : 0);
 	return bits;
 }
@@ -96,7 +102,8 @@ static bool sub_is_on(const struct gatt_sub *sub)
 
 static struct gatt_sub *sub_after(struct listen *l, struct gatt_sub *sub)
 {
-	return sub->link.next == &l->subs ? NULL : list_entry(sub->link.next, struct gatt_sub, link);
+	return sub->link.next == &l->subs ? NULL
+	                                  : list_entry(sub->link.next, struct gatt_sub, link);
 }
 
 static void sub_off(struct listen *l, struct gatt_sub *sub)
@@ -127,7 +134,7 @@ static void finish_all(struct listen *l, int res, bool covered_only)
 {
 	struct waiter *w, *next;
 
-	list_for_each_safe(w, next, &l->waiting, link)
+	list_for_each_safe (w, next, &l->waiting, link)
 		if (w->covered || !covered_only)
 			finish(w, res);
 }
@@ -187,7 +194,7 @@ static struct gatt_descriptor *known_cccd(struct gatt_characteristic *chr)
 {
 	struct gatt_descriptor *d;
 
-	list_for_each(d, &chr->descriptors, link)
+	list_for_each (d, &chr->descriptors, link)
 		if (uuid_equal16(&d->uuid, UUID_CCCD))
 			return d;
 	return NULL;
@@ -208,7 +215,7 @@ static int listen_locate(struct listen *l)
 
 static int listen_write(struct listen *l, uint16_t bits)
 {
-	const uint8_t value[2] = { bits & 0xff, bits >> 8 };
+	const uint8_t value[2] = {bits & 0xff, bits >> 8};
 	uint8_t pdu[ATT_HDR_HANDLE + sizeof(value)];
 	struct wr w = wr_init(pdu, sizeof(pdu));
 	int r;
@@ -225,7 +232,7 @@ static void cover_all(struct listen *l)
 	struct waiter *w;
 
 	l->dirty = false;
-	list_for_each(w, &l->waiting, link)
+	list_for_each (w, &l->waiting, link)
 		w->covered = true;
 }
 
@@ -272,7 +279,10 @@ static void listen_kick(struct listen *l)
 		finish_all(l, r, false);
 }
 
-/* A failed subscriber that goes off makes the listen dirty, so those that remain get what they want. */
+/*
+ * A failed subscriber that goes off makes the listen dirty, so those that remain get what they
+ * want.
+ */
 static void listen_result(struct listen *l, int res)
 {
 	if (l->gc->down)
@@ -341,8 +351,8 @@ static bool mask_wishes(struct gatt_sub *sub, const struct gatt_characteristic *
 	return sub->notify || sub->indicate;
 }
 
-int gatt_subscribe(struct gatt_client *gc, struct gatt_op *g, struct gatt_sub *sub, struct gatt_characteristic *chr,
-		   uint32_t timeout_ms)
+int gatt_subscribe(struct gatt_client *gc, struct gatt_op *g, struct gatt_sub *sub,
+                   struct gatt_characteristic *chr, uint32_t timeout_ms)
 {
 	struct listen *l;
 	struct waiter *w;
@@ -376,10 +386,10 @@ static struct waiter *waiter_of(struct listen *l, const struct gatt_sub *sub)
 {
 	struct waiter *w;
 
-	list_for_each(w, &l->waiting, link)
+	list_for_each (w, &l->waiting, link)
 		if (w->sub == sub)
 			return w;
-	list_for_each(w, &l->finished, link)
+	list_for_each (w, &l->finished, link)
 		if (w->sub == sub)
 			return w;
 	return NULL;
@@ -395,7 +405,8 @@ static void take_off(struct listen *l, struct gatt_sub *sub)
 		sub_off(l, sub);
 }
 
-int gatt_unsubscribe(struct gatt_client *gc, struct gatt_op *g, struct gatt_sub *sub, uint32_t timeout_ms)
+int gatt_unsubscribe(struct gatt_client *gc, struct gatt_op *g, struct gatt_sub *sub,
+                     uint32_t timeout_ms)
 {
 	struct listen *l = sub_is_on(sub) ? listen_find(gc, sub->handle) : NULL;
 	struct waiter *w = NULL;
@@ -419,7 +430,7 @@ bool gatt_owns_cccd(struct gatt_client *gc, uint16_t handle)
 {
 	struct listen *l;
 
-	list_for_each(l, &gc->listens, link)
+	list_for_each (l, &gc->listens, link)
 		if (l->cccd == handle && !list_empty(&l->subs))
 			return true;
 	return false;
@@ -427,8 +438,12 @@ bool gatt_owns_cccd(struct gatt_client *gc, uint16_t handle)
 
 /* --- values --- */
 
-/* Each callback may take any subscriber off, put new ones on (they wait for the next value), or free the client. */
-void gatt_client_value(struct gatt_client *gc, uint16_t handle, const uint8_t *value, size_t len, bool indication)
+/*
+ * Each callback may take any subscriber off, put new ones on (they wait for the next value), or
+ * free the client.
+ */
+void gatt_client_value(struct gatt_client *gc, uint16_t handle, const uint8_t *value, size_t len,
+                       bool indication)
 {
 	struct listen *l = listen_find(gc, handle);
 	uint64_t number = ++gc->n_values;
@@ -457,7 +472,7 @@ static struct gatt_sub *any_sub(struct gatt_client *gc, struct listen **ret)
 {
 	struct listen *l;
 
-	list_for_each(l, &gc->listens, link) {
+	list_for_each (l, &gc->listens, link) {
 		*ret = l;
 		if (!list_empty(&l->subs))
 			return list_first(&l->subs, struct gatt_sub, link);
@@ -476,7 +491,7 @@ void subs_fail(struct gatt_client *gc, int err)
 	}
 	if (gc->freed)
 		return;
-	list_for_each_safe(l, next, &gc->listens, link)
+	list_for_each_safe (l, next, &gc->listens, link)
 		listen_reap(l);
 }
 
@@ -485,7 +500,7 @@ void subs_clear(struct gatt_client *gc)
 	struct listen *l, *next;
 	struct gatt_sub *sub;
 
-	list_for_each_safe(l, next, &gc->listens, link) {
+	list_for_each_safe (l, next, &gc->listens, link) {
 		while ((sub = list_first(&l->subs, struct gatt_sub, link)))
 			list_del(&sub->link);
 		listen_free(l);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Writing that takes one PDU (Core 5.4, Vol 3, Part G, 4.9.1 to 4.9.3 and 4.12.3): with an answer, without, signed.
+ * Writing that takes one PDU (Core 5.4, Vol 3, Part G, 4.9.1 to 4.9.3 and 4.12.3): with an answer,
+ * without, signed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,10 @@ static void write_next(struct gatt_proc *p, int res)
 	proc_end(p, res);
 }
 
-/* Both directions of the rule in one place: a value that does not fit is the caller's to cut or to write long. */
+/*
+ * Both directions of the rule in one place: a value that does not fit is the caller's to cut or to
+ * write long.
+ */
 static int check_value(const struct gatt_client *gc, uint16_t handle, size_t len, size_t header)
 {
 	if (handle == 0)
@@ -22,8 +26,8 @@ static int check_value(const struct gatt_client *gc, uint16_t handle, size_t len
 	return header + len > att_mtu(gc->att) ? -EMSGSIZE : 0;
 }
 
-int gatt_write(struct gatt_client *gc, struct gatt_op *g, uint16_t handle, const void *value, size_t len,
-	       uint32_t timeout_ms)
+int gatt_write(struct gatt_client *gc, struct gatt_op *g, uint16_t handle, const void *value,
+               size_t len, uint32_t timeout_ms)
 {
 	_cleanup_(proc_freep) struct gatt_proc *p = NULL;
 	uint8_t pdu[ATT_MTU_MAX];
@@ -60,7 +64,8 @@ static void command_leave(struct gatt_proc *p)
 	op_drop(&container_of(p, struct command, p)->cmd.op);
 }
 
-static int command_start(struct gatt_client *gc, struct gatt_op *g, const struct wr *w, uint32_t timeout_ms)
+static int command_start(struct gatt_client *gc, struct gatt_op *g, const struct wr *w,
+                         uint32_t timeout_ms)
 {
 	_cleanup_(proc_freep) struct gatt_proc *p = proc_new(gc, g, sizeof(struct command), NULL);
 	struct command *c;
@@ -79,8 +84,8 @@ static int command_start(struct gatt_client *gc, struct gatt_op *g, const struct
 	return r;
 }
 
-int gatt_write_command(struct gatt_client *gc, struct gatt_op *g, uint16_t handle, const void *value, size_t len,
-		       uint32_t timeout_ms)
+int gatt_write_command(struct gatt_client *gc, struct gatt_op *g, uint16_t handle,
+                       const void *value, size_t len, uint32_t timeout_ms)
 {
 	uint8_t pdu[ATT_MTU_MAX];
 	struct wr w = wr_init(pdu, sizeof(pdu));
@@ -94,8 +99,8 @@ int gatt_write_command(struct gatt_client *gc, struct gatt_op *g, uint16_t handl
 	return command_start(gc, g, &w, timeout_ms);
 }
 
-int gatt_write_signed(struct gatt_client *gc, struct gatt_op *g, uint16_t handle, const void *value, size_t len,
-		      const uint8_t signature[ATT_SIGNATURE_LEN], uint32_t timeout_ms)
+int gatt_write_signed(struct gatt_client *gc, struct gatt_op *g, uint16_t handle, const void *value,
+                      size_t len, const uint8_t signature[ATT_SIGNATURE_LEN], uint32_t timeout_ms)
 {
 	uint8_t pdu[ATT_MTU_MAX];
 	struct wr w = wr_init(pdu, sizeof(pdu));

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Long and reliable writes (Core 5.4, Vol 3, Part G, 4.9.4, 4.9.5 and 4.12.4): values are prepared in pieces, each echoed by
- * the peer, and executed together.
+ * Long and reliable writes (Core 5.4, Vol 3, Part G, 4.9.4, 4.9.5 and 4.12.4): values are prepared
+ * in pieces, each echoed by the peer, and executed together.
  *
- * The peer keeps one queue for us. So one procedure at a time may fill it, and whoever leaves it filled behind must have it
- * emptied before the next one starts: the cancel goes into the bearer's queue before the next Prepare does.
+ * The peer keeps one queue for us. So one procedure at a time may fill it, and whoever leaves it
+ * filled behind must have it emptied before the next one starts: the cancel goes into the bearer's
+ * queue before the next Prepare does.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -74,7 +75,8 @@ static int send_prepare(struct long_write *lw)
 {
 	const struct gatt_part *part = &lw->parts[lw->part];
 	size_t room = att_mtu(lw->p.gc->att) - PREPARE_HEADER;
-	struct att_prepare prep = { .handle = part->handle, .offset = (uint16_t)(part->offset + lw->done) };
+	struct att_prepare prep = {.handle = part->handle,
+	                           .offset = (uint16_t)(part->offset + lw->done)};
 	uint8_t pdu[ATT_MTU_MAX];
 	struct wr w = wr_init(pdu, sizeof(pdu));
 
@@ -94,7 +96,10 @@ static int send_execute(struct long_write *lw)
 	return proc_send(&lw->p, &w);
 }
 
-/* The echo must be what was sent, to the byte (3.4.6.1 says that the client may compare; a reliable write must). */
+/*
+ * The echo must be what was sent, to the byte (3.4.6.1 says that the client may compare; a reliable
+ * write must).
+ */
 static int check_echo(const struct long_write *lw)
 {
 	const struct gatt_part *part = &lw->parts[lw->part];
@@ -103,7 +108,8 @@ static int check_echo(const struct long_write *lw)
 
 	if (r < 0)
 		return r;
-	if (echo.handle != part->handle || echo.offset != part->offset + lw->done || echo.len != lw->piece)
+	if (echo.handle != part->handle || echo.offset != part->offset + lw->done ||
+	    echo.len != lw->piece)
 		return -EBADMSG;
 	if (memcmp(echo.value, (const uint8_t *)part->value + lw->done, echo.len) != 0)
 		return -EBADMSG;
@@ -123,8 +129,9 @@ static void long_write_next(struct gatt_proc *p, int res)
 {
 	struct long_write *lw = container_of(p, struct long_write, p);
 
+	/* whatever it was, it was no refusal */
 	if (res <= 0)
-		lw->queued = true; /* whatever it was, it was no refusal */
+		lw->queued = true;
 	if (res == 0)
 		res = lw->executing ? att_parse_empty(p->req.rsp, p->req.rsp_len) : check_echo(lw);
 	if (res != 0 || lw->executing) {
@@ -149,7 +156,10 @@ static int long_write_begin(struct long_write *lw)
 	return r;
 }
 
-/* What has left for the peer and was not executed must not stay there. An Execute on the wire is past recall. */
+/*
+ * What has left for the peer and was not executed must not stay there. An Execute on the wire is
+ * past recall.
+ */
 static bool must_cancel(const struct long_write *lw)
 {
 	bool waits = op_live(&lw->p.req.op), sent = att_req_sent(&lw->p.req);
@@ -166,11 +176,13 @@ static void long_write_leave(struct gatt_proc *p)
 	bool first = gc->long_writes.next == &lw->link;
 	struct long_write *next;
 
+	/* what cannot be sent now is due before the next */
 	if (must_cancel(lw) && !gc->down)
-		(void)cancel_prepared(gc); /* what cannot be sent now is due before the next */
+		(void)cancel_prepared(gc);
 	op_drop(&p->req.op);
 	list_del(&lw->link);
-	while (first && !gc->down && (next = list_first(&gc->long_writes, struct long_write, link))) {
+	while (first && !gc->down &&
+	       (next = list_first(&gc->long_writes, struct long_write, link))) {
 		int r = long_write_begin(next);
 
 		if (r == 0)
@@ -190,7 +202,8 @@ static int check_parts(const struct gatt_part *parts, size_t n, size_t *ret_byte
 	for (size_t i = 0; i < n; i++) {
 		if (parts[i].handle == 0)
 			return -EINVAL;
-		if (parts[i].len > GATT_VALUE_MAX || parts[i].offset + parts[i].len > GATT_VALUE_MAX)
+		if (parts[i].len > GATT_VALUE_MAX ||
+		    parts[i].offset + parts[i].len > GATT_VALUE_MAX)
 			return -EMSGSIZE;
 		bytes += parts[i].len;
 	}
@@ -198,7 +211,9 @@ static int check_parts(const struct gatt_part *parts, size_t n, size_t *ret_byte
 	return 0;
 }
 
-/* The caller's values may be gone before they are sent: one block holds the parts and their bytes. */
+/*
+ * The caller's values may be gone before they are sent: one block holds the parts and their bytes.
+ */
 static int copy_parts(struct long_write *lw, const struct gatt_part *parts, size_t n, size_t bytes)
 {
 	uint8_t *at;
@@ -219,8 +234,8 @@ static int copy_parts(struct long_write *lw, const struct gatt_part *parts, size
 	return 0;
 }
 
-int gatt_write_reliable(struct gatt_client *gc, struct gatt_op *g, const struct gatt_part *parts, size_t n,
-			uint32_t timeout_ms)
+int gatt_write_reliable(struct gatt_client *gc, struct gatt_op *g, const struct gatt_part *parts,
+                        size_t n, uint32_t timeout_ms)
 {
 	_cleanup_(proc_freep) struct gatt_proc *p = NULL;
 	struct long_write *lw;
@@ -248,10 +263,10 @@ int gatt_write_reliable(struct gatt_client *gc, struct gatt_op *g, const struct 
 	return 0;
 }
 
-int gatt_write_long(struct gatt_client *gc, struct gatt_op *g, uint16_t handle, uint16_t offset, const void *value,
-		    size_t len, uint32_t timeout_ms)
+int gatt_write_long(struct gatt_client *gc, struct gatt_op *g, uint16_t handle, uint16_t offset,
+                    const void *value, size_t len, uint32_t timeout_ms)
 {
-	struct gatt_part part = { .handle = handle, .offset = offset, .value = value, .len = len };
+	struct gatt_part part = {.handle = handle, .offset = offset, .value = value, .len = len};
 
 	return gatt_write_reliable(gc, g, &part, 1, timeout_ms);
 }

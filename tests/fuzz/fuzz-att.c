@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The bearer as a machine. The input is a row of records, a byte each that says what happens and what follows it: the peer sends
- * bytes, callers ask, give up and leave, time passes, the kernel is full, the link goes. Whatever the order, every op ends
- * exactly once, nothing is sent that does not fit, nothing at all after the end, and never two requests at a time.
+ * The bearer as a machine. The input is a row of records, a byte each that says what happens and
+ * what follows it: the peer sends bytes, callers ask, give up and leave, time passes, the kernel is
+ * full, the link goes. Whatever the order, every op ends exactly once, nothing is sent that does
+ * not fit, nothing at all after the end, and never two requests at a time.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -70,19 +71,20 @@ static void on_closed(int err, void *data)
 	f.closed = true;
 }
 
-static const struct att_events events = { .value = on_value, .mtu = on_mtu, .closed = on_closed };
+static const struct att_events events = {.value = on_value, .mtu = on_mtu, .closed = on_closed};
 
 static void ask(struct call *c, uint8_t handle)
 {
-	uint8_t pdu[3] = { ATT_READ_REQ, handle, 0 };
+	uint8_t pdu[3] = {ATT_READ_REQ, handle, 0};
 
-	if (f.att && !op_live(&c->req.op) && att_request(f.att, &c->req, pdu, sizeof(pdu), handle * 10) == 0)
+	if (f.att && !op_live(&c->req.op) &&
+	    att_request(f.att, &c->req, pdu, sizeof(pdu), handle * 10) == 0)
 		c->live++;
 }
 
 static void command(struct call *c, uint8_t len)
 {
-	uint8_t pdu[3 + 255] = { ATT_WRITE_CMD, 1, 0 };
+	uint8_t pdu[3 + 255] = {ATT_WRITE_CMD, 1, 0};
 
 	if (f.att && !op_live(&c->cmd.op) && att_command(f.att, &c->cmd, pdu, 3U + len, len) == 0)
 		c->live++;
@@ -108,8 +110,9 @@ static void drain(void)
 	ssize_t n;
 
 	while (f.peer >= 0 && (n = recv(f.peer, pdu, sizeof(pdu), MSG_DONTWAIT)) > 0) {
+		/* filler */
 		if (pdu[0] == 0xfe)
-			continue; /* filler */
+			continue;
 		FUZZ_CHECK(n <= ATT_MTU_MAX);
 		if (att_kind(pdu[0]) == ATT_KIND_REQUEST) {
 			FUZZ_CHECK(!f.asked);
@@ -124,15 +127,17 @@ static void peer_sends(const uint8_t *pdu, size_t len)
 		return;
 	drain();
 	if (len && att_kind(pdu[0]) == ATT_KIND_RESPONSE)
-		f.asked = false; /* it may not have been the right one: then we are more patient than this */
+		/* it may not have been the right one: then we are more patient than this */
+		f.asked = false;
 	(void)!send(f.peer, pdu, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void fill(void)
 {
-	static const uint8_t filler[512] = { 0xfe };
+	static const uint8_t filler[512] = {0xfe};
 
-	while (f.att && send(att_fd(f.att), filler, sizeof(filler), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+	while (f.att &&
+	       send(att_fd(f.att), filler, sizeof(filler), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
 		;
 }
 

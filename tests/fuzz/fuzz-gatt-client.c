@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The GATT client with everything behind it: procedures start, the peer answers what it likes, also well-formed answers to what
- * was asked so that discoveries get far, values arrive, subscribers come and go, time passes. Every op ends once, and
- * the picture of the database stays sound whatever it is drawn from.
+ * The GATT client with everything behind it: procedures start, the peer answers what it likes, also
+ * well-formed answers to what was asked so that discoveries get far, values arrive, subscribers
+ * come and go, time passes. Every op ends once, and the picture of the database stays sound
+ * whatever it is drawn from.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -40,20 +41,24 @@ static struct {
 
 /* --- the picture --- */
 
-static size_t check_characteristics(const struct list *list, const struct gatt_service *s, uint16_t first, uint16_t last)
+static size_t check_characteristics(const struct list *list, const struct gatt_service *s,
+                                    uint16_t first, uint16_t last)
 {
 	struct gatt_characteristic *chr;
 	struct gatt_descriptor *d;
 	size_t n = 0;
 
-	list_for_each(chr, list, link) {
+	list_for_each (chr, list, link) {
 		uint16_t at = chr->handle;
 
-		FUZZ_CHECK(chr->service == s && chr->declaration >= first && chr->handle > chr->declaration);
-		FUZZ_CHECK(chr->handle <= last && chr->end_handle >= chr->handle && chr->end_handle <= last);
+		FUZZ_CHECK(chr->service == s && chr->declaration >= first &&
+		           chr->handle > chr->declaration);
+		FUZZ_CHECK(chr->handle <= last && chr->end_handle >= chr->handle &&
+		           chr->end_handle <= last);
 		n += 2;
-		list_for_each(d, &chr->descriptors, link) {
-			FUZZ_CHECK(d->handle > at && d->handle <= chr->end_handle && d->characteristic == chr);
+		list_for_each (d, &chr->descriptors, link) {
+			FUZZ_CHECK(d->handle > at && d->handle <= chr->end_handle &&
+			           d->characteristic == chr);
 			at = d->handle;
 			n++;
 		}
@@ -69,7 +74,7 @@ static void check_picture(void)
 	size_t n = check_characteristics(&f.gc->loose, NULL, 1, ATT_HANDLE_MAX);
 	uint32_t next = 1;
 
-	list_for_each(s, gatt_services(f.gc), link) {
+	list_for_each (s, gatt_services(f.gc), link) {
 		FUZZ_CHECK(s->handle >= next && s->end_handle >= s->handle);
 		next = s->end_handle + 1U;
 		n += 1 + check_characteristics(&s->characteristics, s, s->handle, s->end_handle);
@@ -86,8 +91,9 @@ static void on_done(struct op *op, int res)
 
 	FUZZ_CHECK(c->live-- > 0);
 	if (res == 0 && c->g.value)
+		/* the sanitizers look */
 		for (size_t i = 0; i < c->g.value_len; i++)
-			sum ^= c->g.value[i]; /* the sanitizers look */
+			sum ^= c->g.value[i];
 	FUZZ_CHECK(c->g.value_len <= ATT_MTU_MAX || sum);
 	for (size_t i = 0; res == 0 && gatt_included(&c->g, i); i++)
 		FUZZ_CHECK(i < GATT_INCLUDES_MAX);
@@ -120,7 +126,7 @@ static void on_closed(int err, void *data)
 	gatt_client_fail_all(f.gc, -ENOTCONN);
 }
 
-static const struct att_events events = { .value = value, .closed = on_closed };
+static const struct att_events events = {.value = value, .closed = on_closed};
 
 static struct gatt_service *service_of(uint8_t n)
 {
@@ -140,7 +146,7 @@ static struct gatt_characteristic *characteristic_of(uint8_t n)
 
 	if (!s)
 		return NULL;
-	list_for_each(chr, &s->characteristics, link) {
+	list_for_each (chr, &s->characteristics, link) {
 		found = chr;
 		if ((n-- & 0x0f) == 0)
 			break;
@@ -150,9 +156,9 @@ static struct gatt_characteristic *characteristic_of(uint8_t n)
 
 static int start(struct gatt_op *g, uint8_t kind, uint8_t arg)
 {
-	static const uint8_t bytes[600] = { 1 };
-	const uint16_t handles[] = { arg, 7 };
-	struct gatt_part parts[] = { { arg, 0, bytes, arg }, { 3, arg, bytes, 40 } };
+	static const uint8_t bytes[600] = {1};
+	const uint16_t handles[] = {arg, 7};
+	struct gatt_part parts[] = {{arg, 0, bytes, arg}, {3, arg, bytes, 40}};
 	struct gatt_service *s = service_of(arg);
 	struct gatt_characteristic *chr = characteristic_of(arg);
 	struct uuid uuid = uuid_from16(0x2a00 | arg);
@@ -166,7 +172,8 @@ static int start(struct gatt_op *g, uint8_t kind, uint8_t arg)
 	case 2:
 		return s ? gatt_discover_included(f.gc, g, s, ms) : -1;
 	case 3:
-		return s ? gatt_discover_characteristics(f.gc, g, s, arg & 2 ? &uuid : NULL, ms) : -1;
+		return s ? gatt_discover_characteristics(f.gc, g, s, arg & 2 ? &uuid : NULL, ms)
+		         : -1;
 	case 4:
 		return chr ? gatt_discover_descriptors(f.gc, g, chr, ms) : -1;
 	case 5:
@@ -257,7 +264,7 @@ static void say_raw(struct rd *r, uint8_t len)
 /* The right opcode, and then what the input says. */
 static void answer(struct rd *r, uint8_t len)
 {
-	uint8_t pdu[1 + 255] = { f.asked_len ? att_response_of(f.asked[0]) : 0 };
+	uint8_t pdu[1 + 255] = {f.asked_len ? att_response_of(f.asked[0]) : 0};
 	size_t n = MIN(len, r->left);
 
 	rd_copy(r, pdu + 1, n);
@@ -266,16 +273,20 @@ static void answer(struct rd *r, uint8_t len)
 
 static void answer_error(uint8_t code)
 {
-	uint8_t pdu[5] = { ATT_ERROR_RSP, f.asked[0], f.asked[1], f.asked[2], code };
+	uint8_t pdu[5] = {ATT_ERROR_RSP, f.asked[0], f.asked[1], f.asked[2], code};
 
 	say(pdu, sizeof(pdu));
 }
 
-/* A Prepare Write is echoed as it should be, everything else gets an answer that a decent peer could give. */
+/*
+ * A Prepare Write is echoed as it should be, everything else gets an answer that a decent peer
+ * could give.
+ */
 static void answer_well(uint8_t a, uint8_t b)
 {
-	uint16_t start = f.asked[1] | f.asked[2] << 8, from = start + (a & 15), to = from + (b & 31);
-	uint8_t pdu[64] = { att_response_of(f.asked[0]) };
+	uint16_t start = f.asked[1] | f.asked[2] << 8, from = start + (a & 15),
+		 to = from + (b & 31);
+	uint8_t pdu[64] = {att_response_of(f.asked[0])};
 	struct wr w = wr_init(pdu + 1, sizeof(pdu) - 1);
 
 	switch (f.asked[0]) {
@@ -321,7 +332,7 @@ static void answer_well(uint8_t a, uint8_t b)
 
 static void step(uint8_t what, uint8_t arg, struct rd *r)
 {
-	uint8_t pdu[8] = { arg & 1 ? ATT_INDICATE : ATT_NOTIFY, arg >> 1, 0, 1, 2, 3 };
+	uint8_t pdu[8] = {arg & 1 ? ATT_INDICATE : ATT_NOTIFY, arg >> 1, 0, 1, 2, 3};
 
 	switch (what & 15) {
 	case 0:
@@ -391,7 +402,7 @@ static void begin(void)
 		caller_init(&f.callers[i]);
 	for (int i = 0; i < SUBS; i++) {
 		caller_init(&f.listeners[i].caller);
-		f.listeners[i].sub = (struct gatt_sub){ .value = on_value, .ended = on_ended };
+		f.listeners[i].sub = (struct gatt_sub){.value = on_value, .ended = on_ended};
 		list_init(&f.listeners[i].sub.link);
 	}
 }
@@ -404,7 +415,8 @@ static void end(void)
 	for (int i = 0; i < OPS; i++)
 		FUZZ_CHECK(f.callers[i].live == 0);
 	for (int i = 0; i < SUBS; i++)
-		FUZZ_CHECK(f.listeners[i].caller.live == 0 && !list_linked(&f.listeners[i].sub.link));
+		FUZZ_CHECK(f.listeners[i].caller.live == 0 &&
+		           !list_linked(&f.listeners[i].sub.link));
 	FUZZ_CHECK(list_empty(&f.gc->listens) && list_empty(&f.gc->long_writes));
 	f.gc = gatt_client_free(f.gc);
 	f.att = att_free(f.att);

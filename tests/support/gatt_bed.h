@@ -29,7 +29,7 @@ static inline void gatt_bed_done(struct op *op, int res)
 
 static inline void gatt_bed_open(struct gatt_bed *gb, uint16_t mtu)
 {
-	*gb = (struct gatt_bed){ 0 };
+	*gb = (struct gatt_bed){0};
 	bed_open(&gb->bed, mtu);
 	op_init(&gb->g.op, gb->bed.loop, gatt_bed_done);
 }

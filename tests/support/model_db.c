@@ -19,7 +19,7 @@ static struct model_attr *attr_new(struct model_db *db, uint16_t type)
 	struct model_attr *a = &db->attrs[db->n++];
 
 	assert_true(db->n < MODEL_MAX && db->next != 0);
-	*a = (struct model_attr){ .handle = db->next, .end = db->next, .type = uuid_from16(type) };
+	*a = (struct model_attr){.handle = db->next, .end = db->next, .type = uuid_from16(type)};
 	db->next++;
 	return a;
 }
@@ -46,7 +46,7 @@ static void put(struct model_attr *a, const void *bytes, size_t n)
 
 static void put16(struct model_attr *a, uint16_t v)
 {
-	put(a, (uint8_t[]){ v & 0xff, v >> 8 }, 2);
+	put(a, (uint8_t[]){v & 0xff, v >> 8}, 2);
 }
 
 static void put_uuid(struct model_attr *a, const struct uuid *u)
@@ -69,7 +69,8 @@ static void add_characteristic(struct model_db *db, const struct uuid *u)
 static struct model_attr *last_service(struct model_db *db)
 {
 	for (size_t i = db->n; i > 0; i--)
-		if (uuid_equal16(&db->attrs[i - 1].type, 0x2800) || uuid_equal16(&db->attrs[i - 1].type, 0x2801))
+		if (uuid_equal16(&db->attrs[i - 1].type, 0x2800) ||
+		    uuid_equal16(&db->attrs[i - 1].type, 0x2801))
 			return &db->attrs[i - 1];
 	return NULL;
 }
@@ -84,7 +85,8 @@ static void add_include(struct model_db *db, const char *range)
 	put16(a, (uint16_t)end);
 	for (size_t i = 0; i < db->n; i++)
 		if (db->attrs[i].handle == start && db->attrs[i].len == 2)
-			put(a, db->attrs[i].value, 2); /* a short UUID is told along (Part G, 3.2) */
+			put(a, db->attrs[i].value,
+			    2); /* a short UUID is told along (Part G, 3.2) */
 }
 
 static void add_one(struct model_db *db, const char *token)
@@ -156,7 +158,7 @@ static bool same_length(struct answer *an, size_t item)
 
 static void answer_group(struct model_db *db, const struct att_by_type *req, struct wr *w)
 {
-	struct answer an = { w, 0 };
+	struct answer an = {w, 0};
 
 	for (size_t i = 0; i < db->n; i++) {
 		const struct model_attr *a = &db->attrs[i];
@@ -167,13 +169,13 @@ static void answer_group(struct model_db *db, const struct att_by_type *req, str
 			att_put_read_by_group_rsp(w, (uint8_t)(a->len + 4));
 		if (!same_length(&an, a->len + 4))
 			break;
-		att_put_group(w, (struct att_range){ a->handle, a->end }, a->value, a->len);
+		att_put_group(w, (struct att_range){a->handle, a->end}, a->value, a->len);
 	}
 }
 
 static void answer_type(struct model_db *db, const struct att_by_type *req, struct wr *w)
 {
-	struct answer an = { w, 0 };
+	struct answer an = {w, 0};
 
 	for (size_t i = 0; i < db->n; i++) {
 		const struct model_attr *a = &db->attrs[i];
@@ -190,7 +192,7 @@ static void answer_type(struct model_db *db, const struct att_by_type *req, stru
 
 static void answer_info(struct model_db *db, struct att_range range, struct wr *w)
 {
-	struct answer an = { w, 0 };
+	struct answer an = {w, 0};
 
 	for (size_t i = 0; i < db->n; i++) {
 		const struct model_attr *a = &db->attrs[i];
@@ -208,19 +210,19 @@ static void answer_info(struct model_db *db, struct att_range range, struct wr *
 
 static void answer_find(struct model_db *db, const struct att_find_by_type *req, struct wr *w)
 {
-	struct answer an = { w, 0 };
+	struct answer an = {w, 0};
 
 	for (size_t i = 0; i < db->n; i++) {
 		const struct model_attr *a = &db->attrs[i];
 
-		if (!in(a, req->range) || !uuid_equal16(&a->type, req->type) || a->len != req->value_len ||
-		    memcmp(a->value, req->value, a->len) != 0)
+		if (!in(a, req->range) || !uuid_equal16(&a->type, req->type) ||
+		    a->len != req->value_len || memcmp(a->value, req->value, a->len) != 0)
 			continue;
 		if (!an.item)
 			att_put_find_by_type_rsp(w);
 		if (!same_length(&an, 4))
 			break;
-		att_put_handles(w, (struct att_range){ a->handle, a->end });
+		att_put_handles(w, (struct att_range){a->handle, a->end});
 	}
 }
 
@@ -242,7 +244,8 @@ static void model_request(const uint8_t *pdu, size_t len, struct wr *w, void *da
 	db->requests++;
 	if (pdu[0] == ATT_READ_BY_GROUP_REQ && att_parse_read_by_type_req(pdu, len, &by_type) == 0)
 		answer_group(db, &by_type, w);
-	else if (pdu[0] == ATT_READ_BY_TYPE_REQ && att_parse_read_by_type_req(pdu, len, &by_type) == 0)
+	else if (pdu[0] == ATT_READ_BY_TYPE_REQ &&
+	         att_parse_read_by_type_req(pdu, len, &by_type) == 0)
 		answer_type(db, &by_type, w);
 	else if (pdu[0] == ATT_FIND_INFO_REQ && att_parse_find_info_req(pdu, len, &range) == 0)
 		answer_info(db, range, w);
@@ -254,4 +257,4 @@ static void model_request(const uint8_t *pdu, size_t len, struct wr *w, void *da
 		att_put_error(w, pdu[0], handle, ATT_ERR_NOT_FOUND);
 }
 
-const struct att_server model_server = { .request = model_request };
+const struct att_server model_server = {.request = model_request};

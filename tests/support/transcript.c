@@ -8,7 +8,8 @@
 
 #include "../unit/test.h"
 
-static void bed_value(uint16_t handle, const uint8_t *value, size_t len, bool indication, void *data)
+static void bed_value(uint16_t handle, const uint8_t *value, size_t len, bool indication,
+                      void *data)
 {
 	struct bed *bed = data;
 
@@ -40,7 +41,8 @@ static void bed_closed(int err, void *data)
 		bed->on_closed(bed);
 }
 
-static const struct att_events bed_events = { .value = bed_value, .mtu = bed_mtu, .closed = bed_closed };
+static const struct att_events bed_events = {
+	.value = bed_value, .mtu = bed_mtu, .closed = bed_closed};
 
 static void bed_exchange(struct bed *bed, uint16_t mtu)
 {
@@ -55,9 +57,10 @@ void bed_open(struct bed *bed, uint16_t mtu)
 {
 	int fds[2];
 
-	*bed = (struct bed){ .peer = -1 };
+	*bed = (struct bed){.peer = -1};
 	assert_int_equal(loop_new_virtual(&bed->loop), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+	                 0);
 	bed->peer = fds[1];
 	assert_int_equal(att_new(bed->loop, fds[0], &bed_events, bed, &bed->att), 0);
 	assert_int_equal(gatt_client_new(bed->loop, bed->att, &bed->gc), 0);
@@ -180,7 +183,7 @@ static const char *play_row(const struct play *p)
 
 void bed_play(struct bed *bed, const char *name, const char *script)
 {
-	struct play p = { bed, name, script };
+	struct play p = {bed, name, script};
 
 	assert_int_equal(loop_settle(bed->loop), 0);
 	for (;;) {
@@ -195,10 +198,12 @@ void bed_play(struct bed *bed, const char *name, const char *script)
 		expect_nothing(&p);
 }
 
-/* Our own end, written to directly: what lies there is what the bearer would have to wait behind. */
+/*
+ * Our own end, written to directly: what lies there is what the bearer would have to wait behind.
+ */
 void bed_fill(struct bed *bed)
 {
-	static const uint8_t filler[512] = { 0 };
+	static const uint8_t filler[512] = {0};
 	int small = 1;
 
 	bed->filled = true;

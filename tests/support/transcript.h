@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A test bed for ATT: our bearer and GATT client on one end of a socket pair, and a script that is the peer.
+ * A test bed for ATT: our bearer and GATT client on one end of a socket pair, and a script that is
+ * the peer.
  *
  * A script is rows separated by ';':
  *   > 0a 03 00       we must send exactly this PDU now
@@ -37,14 +38,20 @@ struct bed {
 	void (*on_closed)(struct bed *bed);
 };
 
-/** bed_open() - a bearer with @mtu in force (the peer asks for it) and a client on top; cmocka fails when it cannot */
+/**
+ * bed_open() - a bearer with @mtu in force (the peer asks for it) and a client on top; cmocka fails
+ * when it cannot
+ */
 void bed_open(struct bed *bed, uint16_t mtu);
 void bed_close(struct bed *bed);
 
 /** bed_play() - run @script; @name is for the message when it fails */
 void bed_play(struct bed *bed, const char *name, const char *script);
 
-/** bed_fill() - stop the kernel from taking more PDUs of ours; bed_drain() lets it go on and returns how many there were */
+/**
+ * bed_fill() - stop the kernel from taking more PDUs of ours; bed_drain() lets it go on and returns
+ * how many there were
+ */
 void bed_fill(struct bed *bed);
 int bed_drain(struct bed *bed);
 

@@ -38,7 +38,7 @@ static void on_done(struct op *op, int res)
 
 static void call_init(struct call *c)
 {
-	*c = (struct call){ 0 };
+	*c = (struct call){0};
 	op_init(&c->req.op, bed.loop, on_done);
 }
 
@@ -265,25 +265,25 @@ static const struct wrong {
 	int res; /* 1: it goes on waiting */
 	int protocol_errors;
 } wrong[] = {
-	{ "another response", "0a 03 00", "13", -EBADMSG, 1 },
-	{ "an unknown command", "0a 03 00", "7f", 1, 0 },
-	{ "second MTU response", "10 01 00 ff ff 00 28", "03 05 02", 1, 1 },
-	{ "error for another request", "0a 03 00", "01 12 03 00 01", -EBADMSG, 1 },
-	{ "error for no known opcode", "0a 03 00", "01 00 03 00 01", -EBADMSG, 1 },
-	{ "error for a command", "0a 03 00", "01 52 03 00 01", 1, 1 },
-	{ "error for our confirmation", "0a 03 00", "01 1e 03 00 01", 1, 1 },
-	{ "error for MTU", "0a 03 00", "01 02 00 00 06", 1, 1 },
-	{ "short error", "0a 03 00", "01 0a 03 00", -EBADMSG, 1 },
-	{ "long error", "0a 03 00", "01 0a 03 00 01 00", -EBADMSG, 1 },
-	{ "error code zero", "0a 03 00", "01 0a 03 00 00", RES_ATT(0), 0 },
-	{ "truncated", "0a 03 00", "0b 41*518", -EBADMSG, 1 },
-	{ "longer than MTU but whole", "0a 03 00", "0b 41*100", 0, 0 },
-	{ "confirmation", "0a 03 00", "1e", 1, 1 },
-	{ "notification without handle", "0a 03 00", "1b 01", 1, 1 },
-	{ "notification of handle 0", "0a 03 00", "1b 00 00 41", 1, 1 },
-	{ "indication without handle", "0a 03 00", "1d", 1, 1 },
-	{ "multiple notification cut off", "0a 03 00", "23 03 00 02 00 41", 1, 1 },
-	{ "empty PDU", "0a 03 00", "", 1, 1 },
+	{"another response", "0a 03 00", "13", -EBADMSG, 1},
+	{"an unknown command", "0a 03 00", "7f", 1, 0},
+	{"second MTU response", "10 01 00 ff ff 00 28", "03 05 02", 1, 1},
+	{"error for another request", "0a 03 00", "01 12 03 00 01", -EBADMSG, 1},
+	{"error for no known opcode", "0a 03 00", "01 00 03 00 01", -EBADMSG, 1},
+	{"error for a command", "0a 03 00", "01 52 03 00 01", 1, 1},
+	{"error for our confirmation", "0a 03 00", "01 1e 03 00 01", 1, 1},
+	{"error for MTU", "0a 03 00", "01 02 00 00 06", 1, 1},
+	{"short error", "0a 03 00", "01 0a 03 00", -EBADMSG, 1},
+	{"long error", "0a 03 00", "01 0a 03 00 01 00", -EBADMSG, 1},
+	{"error code zero", "0a 03 00", "01 0a 03 00 00", RES_ATT(0), 0},
+	{"truncated", "0a 03 00", "0b 41*518", -EBADMSG, 1},
+	{"longer than MTU but whole", "0a 03 00", "0b 41*100", 0, 0},
+	{"confirmation", "0a 03 00", "1e", 1, 1},
+	{"notification without handle", "0a 03 00", "1b 01", 1, 1},
+	{"notification of handle 0", "0a 03 00", "1b 00 00 41", 1, 1},
+	{"indication without handle", "0a 03 00", "1d", 1, 1},
+	{"multiple notification cut off", "0a 03 00", "23 03 00 02 00 41", 1, 1},
+	{"empty PDU", "0a 03 00", "", 1, 1},
 };
 
 static void wrong_answers(void **state)
@@ -300,7 +300,8 @@ static void wrong_answers(void **state)
 		else
 			assert_done(&a, w->res);
 		if ((int)att_stats(bed.att)->protocol_errors != w->protocol_errors)
-			fail_msg("%s: %d protocol errors", w->name, (int)att_stats(bed.att)->protocol_errors);
+			fail_msg("%s: %d protocol errors", w->name,
+			         (int)att_stats(bed.att)->protocol_errors);
 		if (i + 1 < ARRAY_SIZE(wrong)) {
 			(void)teardown(state);
 			(void)setup(state);
@@ -322,7 +323,8 @@ static void duplicate_of_the_last_answer_is_swallowed_once(void **state)
 	assert_int_equal(att_stats(bed.att)->protocol_errors, 2);
 	call_init(&b);
 	assert_int_equal(ask(&b, "0a 04 00", 0), 0);
-	PLAY("> 0a 04 00; < 13"); /* and once more: this cannot be the peer's way of answering for ever */
+	/* and once more: this cannot be the peer's way of answering for ever */
+	PLAY("> 0a 04 00; < 13");
 	assert_done(&b, -EBADMSG);
 }
 
@@ -420,38 +422,38 @@ static void smaller_mtu_ends_what_no_longer_fits(void **state)
 static const struct served {
 	const char *request, *answer; /* NULL: silence */
 } served[] = {
-	{ "02 05 02", "03 05 02" },
-	{ "02 05", "01 02 00 00 04" },
-	{ "04 01 00 ff ff", "01 04 01 00 0a" },
-	{ "04 00 00 ff ff", "01 04 00 00 01" },
-	{ "04 05 00 04 00", "01 04 05 00 01" },
-	{ "04 01 00 ff", "01 04 00 00 04" },
-	{ "06 01 00 ff ff 00 28 0d 18", "01 06 01 00 0a" },
-	{ "06 00 00 ff ff 00 28", "01 06 00 00 01" },
-	{ "06 01 00 ff ff 00", "01 06 00 00 04" },
-	{ "08 02 00 ff ff 03 28", "01 08 02 00 0a" },
-	{ "08 02 00 01 00 03 28", "01 08 02 00 01" },
-	{ "08 02 00 ff ff 03 28 00", "01 08 00 00 04" },
-	{ "10 01 00 ff ff 00 28", "01 10 01 00 0a" },
-	{ "10 01 00 ff ff 01 28", "01 10 01 00 0a" },
-	{ "10 01 00 ff ff 03 28", "01 10 01 00 10" },
-	{ "10 00 00 ff ff 03 28", "01 10 00 00 01" },
-	{ "0a 03 00", "01 0a 03 00 01" },
-	{ "0a 03", "01 0a 00 00 04" },
-	{ "0c 03 00 01 00", "01 0c 03 00 01" },
-	{ "0e 03 00 04 00", "01 0e 03 00 01" },
-	{ "0e 03 00", "01 0e 00 00 04" },
-	{ "20 03 00 04 00", "01 20 03 00 01" },
-	{ "12 03 00 41", "01 12 03 00 01" },
-	{ "16 03 00 00 00 41", "01 16 03 00 01" },
-	{ "18 00", "19" },
-	{ "18 01", "19" },
-	{ "18 02", "01 18 00 00 04" },
-	{ "3f", "01 3f 00 00 06" },
-	{ "ff", NULL },             /* command bit: unknown commands are ignored */
-	{ "52 03 00 41", NULL },
-	{ "d2 03 00 41*13", NULL },
-	{ "12 41*517", "01 12 00 00 04" }, /* longer than any PDU */
+	{"02 05 02", "03 05 02"},
+	{"02 05", "01 02 00 00 04"},
+	{"04 01 00 ff ff", "01 04 01 00 0a"},
+	{"04 00 00 ff ff", "01 04 00 00 01"},
+	{"04 05 00 04 00", "01 04 05 00 01"},
+	{"04 01 00 ff", "01 04 00 00 04"},
+	{"06 01 00 ff ff 00 28 0d 18", "01 06 01 00 0a"},
+	{"06 00 00 ff ff 00 28", "01 06 00 00 01"},
+	{"06 01 00 ff ff 00", "01 06 00 00 04"},
+	{"08 02 00 ff ff 03 28", "01 08 02 00 0a"},
+	{"08 02 00 01 00 03 28", "01 08 02 00 01"},
+	{"08 02 00 ff ff 03 28 00", "01 08 00 00 04"},
+	{"10 01 00 ff ff 00 28", "01 10 01 00 0a"},
+	{"10 01 00 ff ff 01 28", "01 10 01 00 0a"},
+	{"10 01 00 ff ff 03 28", "01 10 01 00 10"},
+	{"10 00 00 ff ff 03 28", "01 10 00 00 01"},
+	{"0a 03 00", "01 0a 03 00 01"},
+	{"0a 03", "01 0a 00 00 04"},
+	{"0c 03 00 01 00", "01 0c 03 00 01"},
+	{"0e 03 00 04 00", "01 0e 03 00 01"},
+	{"0e 03 00", "01 0e 00 00 04"},
+	{"20 03 00 04 00", "01 20 03 00 01"},
+	{"12 03 00 41", "01 12 03 00 01"},
+	{"16 03 00 00 00 41", "01 16 03 00 01"},
+	{"18 00", "19"},
+	{"18 01", "19"},
+	{"18 02", "01 18 00 00 04"},
+	{"3f", "01 3f 00 00 06"},
+	{"ff", NULL}, /* command bit: unknown commands are ignored */
+	{"52 03 00 41", NULL},
+	{"d2 03 00 41*13", NULL},
+	{"12 41*517", "01 12 00 00 04"}, /* longer than any PDU */
 };
 
 static void empty_database(void **state)
@@ -459,8 +461,9 @@ static void empty_database(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(served); i++) {
 		char script[128];
 
-		(void)snprintf(script, sizeof(script), served[i].answer ? "< %s; > %s" : "< %s; =", served[i].request,
-			       served[i].answer);
+		(void)snprintf(script, sizeof(script),
+		               served[i].answer ? "< %s; > %s" : "< %s; =", served[i].request,
+		               served[i].answer);
 		bed_play(&bed, served[i].request, script);
 	}
 }
@@ -481,14 +484,15 @@ static struct {
 
 static void server_request(const uint8_t *pdu, size_t len, struct wr *rsp, void *data)
 {
-	static const uint8_t value[100] = { 7 };
+	static const uint8_t value[100] = {7};
 
 	if (server_saw.free_it)
 		free_all(NULL);
 	else if (pdu[0] == ATT_READ_REQ)
 		att_put_read_rsp(rsp, value, rsp->left - 1);
+	/* does not fit */
 	else if (pdu[0] == ATT_READ_BLOB_REQ)
-		att_put_read_rsp(rsp, value, sizeof(value)); /* does not fit */
+		att_put_read_rsp(rsp, value, sizeof(value));
 }
 
 static void server_command(const uint8_t *pdu, size_t len, void *data)
@@ -501,13 +505,14 @@ static void server_confirmed(void *data)
 	server_saw.confirmed++;
 }
 
-static const struct att_server server = { server_request, server_command, server_confirmed };
+static const struct att_server server = {server_request, server_command, server_confirmed};
 
 static void server_can_be_plugged_in(void **state)
 {
 	memset(&server_saw, 0, sizeof(server_saw));
 	att_set_server(bed.att, &server, NULL);
-	PLAY("< 0a 03 00; > 0b 07 00*21; < 0c 03 00 00 00; > 01 0c 00 00 0e; < 12 03 00; > 01 12 00 00 0e");
+	PLAY("< 0a 03 00; > 0b 07 00*21; < 0c 03 00 00 00; > 01 0c 00 00 0e; < 12 03 00; > 01 12 "
+	     "00 00 0e");
 	PLAY("< 52 03 00 41; < d2 03 00 41*13; < f2 01; < 1e; < 1e 00; =");
 	assert_int_equal(server_saw.commands, 2);
 	assert_int_equal(server_saw.confirmed, 1);
@@ -628,7 +633,8 @@ static void command_queue_has_an_end(void **state)
 	bed_fill(&bed);
 	for (int i = 0; i <= ATT_COMMANDS_MAX; i++) {
 		op_init(&c[i].op, bed.loop, on_command);
-		assert_int_equal(command(&c[i], "52 03 00 02", 0), i < ATT_COMMANDS_MAX ? 0 : -ENOBUFS);
+		assert_int_equal(command(&c[i], "52 03 00 02", 0),
+		                 i < ATT_COMMANDS_MAX ? 0 : -ENOBUFS);
 	}
 	att_fail_all(bed.att, -ENOTCONN);
 	assert_int_equal(commands_done, ATT_COMMANDS_MAX);
@@ -659,8 +665,8 @@ static void hang_up_tells_after_the_last_value(void **state)
 }
 
 /*
- * A reset is reported before the data that is queued behind it. (A Unix socket that is closed with something unread resets its
- * other end.)
+ * A reset is reported before the data that is queued behind it. (A Unix socket that is closed with
+ * something unread resets its other end.)
  */
 static void reset_tells_after_the_last_value(void **state)
 {

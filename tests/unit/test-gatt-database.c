@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whole databases over two bearers, ours and a model of a peer's: what discovery finds is what there is, in how many
- * requests, and what a second discovery does to the picture of the first.
+ * Whole databases over two bearers, ours and a model of a peer's: what discovery finds is what
+ * there is, in how many requests, and what a second discovery does to the picture of the first.
  */
 #include "aiobled/gatt_client.h"
 #include "aiobled/result.h"
@@ -32,7 +32,7 @@ static void no_close(int err, void *data)
 {
 }
 
-static const struct att_events events = { .value = no_value, .closed = no_close };
+static const struct att_events events = {.value = no_value, .closed = no_close};
 
 static void exchange(uint16_t mtu)
 {
@@ -49,7 +49,8 @@ static void open_links(uint16_t mtu)
 	int fds[2];
 
 	assert_int_equal(loop_new_virtual(&loop), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+	                 0);
 	assert_int_equal(att_new(loop, fds[0], &events, NULL, &att), 0);
 	assert_int_equal(att_new(loop, fds[1], &events, NULL, &peer_att), 0);
 	assert_int_equal(gatt_client_new(loop, att, &gc), 0);
@@ -118,15 +119,16 @@ static void picture_of_client(void)
 	struct gatt_service *s;
 
 	*p = '\0';
-	list_for_each(s, gatt_services(gc), link) {
+	list_for_each (s, gatt_services(gc), link) {
 		p += sprintf(p, "%c%x-%x ", s->primary ? 'P' : 'S', s->handle, s->end_handle);
 		assert_true(s->characteristics_known);
-		list_for_each(chr, &s->characteristics, link) {
+		list_for_each (chr, &s->characteristics, link) {
 			assert_ptr_equal(chr->service, s);
 			assert_true(chr->descriptors_known);
-			p += sprintf(p, "(%x %x:%s ", chr->declaration, chr->handle, uuid_format(&chr->uuid, text));
+			p += sprintf(p, "(%x %x:%s ", chr->declaration, chr->handle,
+			             uuid_format(&chr->uuid, text));
 			assert_ptr_equal(gatt_find_characteristic(gc, chr->handle), chr);
-			list_for_each(d, &chr->descriptors, link) {
+			list_for_each (d, &chr->descriptors, link) {
 				p += sprintf(p, "%x:%s ", d->handle, uuid_format(&d->uuid, text));
 				assert_ptr_equal(gatt_find_descriptor(gc, d->handle), d);
 			}
@@ -149,16 +151,22 @@ static const struct {
 	uint16_t mtu;
 	int requests;
 } sizes[] = {
-	{ "nothing", "", 517, 1 },
-	{ "5 services, 25 attributes", "P1800 C2a00 C2a01 P1801 C2a05 D2902 P180a C2a29 C2a24 P180f C2a19 D2902 "
-				       "P180d C2a37 D2902 C2a38", 517, 5 },
-	{ "5 services, 25 attributes, to the last handle", "P1800 C2a00 C2a01 P1801 C2a05 D2902 P180a C2a29 C2a24 "
-							   "P180f C2a19 D2902 P180d C2a37 D2902 C2a38 E65535", 517, 5 },
-	{ "no descriptors", "P1800 C2a00 C2a01 P1801 C2a05", 517, 4 },
-	{ "one gap", "P1800 C2a00 C2a01 P1801 C2a05 D2902", 517, 5 },
-	{ "gaps far apart, large MTU: one answer", "P1800 C2a00 D2901 C2a01 C2a02 C2a03 C2a04 C2a05 C2a06 D2901", 517, 5 },
-	{ "gaps far apart, small MTU: none wasted", "P1800 C2a00 D2901 C2a01 C2a02 C2a03 C2a04 C2a05 C2a06 D2901", 23, 8 },
-	{ "a long UUID between gaps", "P1800 C2a00 D2901 CL0001 D2901 C2a01 D2901", 517, 8 },
+	{"nothing", "", 517, 1},
+	{"5 services, 25 attributes",
+         "P1800 C2a00 C2a01 P1801 C2a05 D2902 P180a C2a29 C2a24 P180f C2a19 D2902 "
+         "P180d C2a37 D2902 C2a38",
+         517, 5},
+	{"5 services, 25 attributes, to the last handle",
+         "P1800 C2a00 C2a01 P1801 C2a05 D2902 P180a C2a29 C2a24 "
+         "P180f C2a19 D2902 P180d C2a37 D2902 C2a38 E65535",
+         517, 5},
+	{"no descriptors", "P1800 C2a00 C2a01 P1801 C2a05", 517, 4},
+	{"one gap", "P1800 C2a00 C2a01 P1801 C2a05 D2902", 517, 5},
+	{"gaps far apart, large MTU: one answer",
+         "P1800 C2a00 D2901 C2a01 C2a02 C2a03 C2a04 C2a05 C2a06 D2901", 517, 5},
+	{"gaps far apart, small MTU: none wasted",
+         "P1800 C2a00 D2901 C2a01 C2a02 C2a03 C2a04 C2a05 C2a06 D2901", 23, 8},
+	{"a long UUID between gaps", "P1800 C2a00 D2901 CL0001 D2901 C2a01 D2901", 517, 8},
 };
 
 static void requests(void **state)
@@ -169,20 +177,24 @@ static void requests(void **state)
 		discover();
 		compare(sizes[i].name);
 		if (db.requests != sizes[i].requests)
-			fail_msg("%s: %d requests, not %d", sizes[i].name, db.requests, sizes[i].requests);
+			fail_msg("%s: %d requests, not %d", sizes[i].name, db.requests,
+			         sizes[i].requests);
 		close_links();
 	}
 }
 
-/* 30 services with 200 attributes, every third with long UUIDs, descriptors here and there: the goal is 17 requests. */
+/*
+ * 30 services with 200 attributes, every third with long UUIDs, descriptors here and there: the
+ * goal is 17 requests.
+ */
 static void thirty_services(void **state)
 {
 	open_links(517);
 	for (int i = 0; i < 30; i++) {
 		char text[64];
 
-		(void)snprintf(text, sizeof(text), "P%04x C%04x D2902 C%04x %s", 0x1800 + i, 0x2a00 + 2 * i, 0x2a01 + 2 * i,
-			       i < 20 ? "D2901" : "");
+		(void)snprintf(text, sizeof(text), "P%04x C%04x D2902 C%04x %s", 0x1800 + i,
+		               0x2a00 + 2 * i, 0x2a01 + 2 * i, i < 20 ? "D2901" : "");
 		model_add(&db, text);
 	}
 	assert_int_equal(db.n, 200);
@@ -196,21 +208,21 @@ static void thirty_services(void **state)
 /* --- all sorts --- */
 
 static const char *const databases[] = {
-	"P1800 C2a00 S180f C2a19 D2902 P180d C2a37",           /* secondary in the middle */
-	"P1800 I6-8 C2a00 P1801 S180f C2a19",                  /* at the end, included */
-	"S180f C2a19 P1800 C2a00",                             /* at the start */
-	"S180f C2a19 P1800 C2a00 SL1234 CL4321 DL1111",        /* at both ends */
-	"PL0001 CL0002 DL0003 D2902 CL0004 PL0005 C2a00",      /* long UUIDs */
+	"P1800 C2a00 S180f C2a19 D2902 P180d C2a37",              /* secondary in the middle */
+	"P1800 I6-8 C2a00 P1801 S180f C2a19",                     /* at the end, included */
+	"S180f C2a19 P1800 C2a00",                                /* at the start */
+	"S180f C2a19 P1800 C2a00 SL1234 CL4321 DL1111",           /* at both ends */
+	"PL0001 CL0002 DL0003 D2902 CL0004 PL0005 C2a00",         /* long UUIDs */
 	"@100 P1800 C2a00 @200 D2902 E300 @500 P1801 C2a01 E600", /* sparse */
-	"P1800 C2a00 D2900 E10 P1801 P1802 E65535",            /* empty services, the last handle */
-	"@65533 P1800 C2a00",                                  /* a value at the last handle */
-	"@65532 P1800 C2a00 D2902",                            /* a descriptor at the last handle */
+	"P1800 C2a00 D2900 E10 P1801 P1802 E65535", /* empty services, the last handle */
+	"@65533 P1800 C2a00",                       /* a value at the last handle */
+	"@65532 P1800 C2a00 D2902",                 /* a descriptor at the last handle */
 	"@65535 P1800",
 };
 
 static void sorts(void **state)
 {
-	static const uint16_t mtus[] = { 23, 64, 517 };
+	static const uint16_t mtus[] = {23, 64, 517};
 
 	for (size_t i = 0; i < ARRAY_SIZE(databases) * ARRAY_SIZE(mtus); i++) {
 		open_links(mtus[i % ARRAY_SIZE(mtus)]);
@@ -233,7 +245,8 @@ static void add_random(char kind)
 {
 	char token[16];
 
-	(void)snprintf(token, sizeof(token), roll(4) ? "%c%04x" : "%cL%04x", kind, 0x3000 + roll(0x1000));
+	(void)snprintf(token, sizeof(token), roll(4) ? "%c%04x" : "%cL%04x", kind,
+	               0x3000 + roll(0x1000));
 	model_add(&db, token);
 }
 
@@ -251,7 +264,8 @@ static void add_random_service(void)
 {
 	add_random_gap();
 	add_random(roll(8) ? 'P' : 'S');
-	for (uint32_t chrs = roll(6) + (uuid_equal16(&db.attrs[db.n - 1].type, 0x2801) ? 1 : 0); chrs > 0; chrs--) {
+	for (uint32_t chrs = roll(6) + (uuid_equal16(&db.attrs[db.n - 1].type, 0x2801) ? 1 : 0);
+	     chrs > 0; chrs--) {
 		add_random('C');
 		for (uint32_t n = roll(4); n > 0; n--) {
 			add_random_gap();
@@ -343,7 +357,7 @@ static void step_by_step_is_all_at_once(void **state)
 		struct gatt_characteristic *chr;
 
 		finish(gatt_discover_characteristics(gc, &g, s, NULL, 0));
-		list_for_each(chr, &s->characteristics, link)
+		list_for_each (chr, &s->characteristics, link)
 			finish(gatt_discover_descriptors(gc, &g, chr, 0));
 	}
 	compare("step by step");
@@ -405,7 +419,8 @@ static void included_services(void **state)
 	db.requests = 0;
 	finish(gatt_discover_included(gc, &g, gatt_find_service(gc, 8), 0));
 	assert_int_equal(result, 0);
-	assert_int_equal(db.requests, 5); /* short, long, short, no more, and the UUID of the long one */
+	assert_int_equal(db.requests,
+	                 5); /* short, long, short, no more, and the UUID of the long one */
 	assert_false(gatt_find_service(gc, 2)->primary);
 	assert_non_null(gatt_find_service(gc, 5));
 	assert_true(gatt_find_service(gc, 1)->primary);
@@ -426,7 +441,7 @@ static void more_than_can_be_remembered(void **state)
 		model_add(&db, "P1800");
 	finish(gatt_discover_services(gc, &g, NULL, 0));
 	assert_int_equal(result, -ENOBUFS);
-	list_for_each(s, gatt_services(gc), link)
+	list_for_each (s, gatt_services(gc), link)
 		n++;
 	assert_int_equal(n, GATT_ATTRIBUTES_MAX);
 	model_init(&db);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What is the same for every procedure: how it ends when it does not end well, and what its done() may do. */
+/*
+ * What is the same for every procedure: how it ends when it does not end well, and what its done()
+ * may do.
+ */
 #include "aiobled/gatt_client.h"
 #include "aiobled/result.h"
 
@@ -66,7 +69,7 @@ static int start_read_uuid(uint32_t ms)
 
 static int start_read_multiple(uint32_t ms)
 {
-	static const uint16_t handles[] = { 3, 5 };
+	static const uint16_t handles[] = {3, 5};
 
 	return gatt_read_multiple(GC, &gb.g, handles, 2, ms);
 }
@@ -92,7 +95,7 @@ static void no_end(struct gatt_sub *s, int err)
 
 static int start_subscribe(uint32_t ms)
 {
-	sub = (struct gatt_sub){ .notify = true, .value = no_value, .ended = no_end };
+	sub = (struct gatt_sub){.notify = true, .value = no_value, .ended = no_end};
 	return gatt_subscribe(GC, &gb.g, &sub, gatt_find_characteristic(GC, 3), ms);
 }
 
@@ -100,24 +103,32 @@ static const struct kind {
 	const char *name;
 	int (*start)(uint32_t ms);
 	const char *request, *refusal;
-	const char *late; /* an answer that would be right; NULL: nothing follows it */
+	const char *late;  /* an answer that would be right; NULL: nothing follows it */
 	const char *after; /* what we still have to say after it; NULL: nothing */
 } kinds[] = {
-	{ "discover all", start_all, "10 01 00 ff ff 00 28", "01 10 01 00 0e", "11 06 01 00 10 00 0d 18", NULL },
-	{ "discover services", start_services, "10 01 00 ff ff 00 28", "01 10 01 00 0e", "11 06 01 00 10 00 0d 18", NULL },
-	{ "discover services by UUID", start_services_uuid, "06 01 00 ff ff 00 28 0d 18", "01 06 01 00 0e", "07 01 00 10 00",
-	  NULL },
-	{ "discover included", start_included, "08 01 00 10 00 02 28", "01 08 01 00 0e", "09 08 02 00 20 00 25 00 0f 18", NULL },
-	{ "discover characteristics", start_characteristics, "08 01 00 10 00 03 28", "01 08 01 00 0e", "09 07 02 00 10 03 00 37 2a",
-	  NULL },
-	{ "discover descriptors", start_descriptors, "04 04 00 10 00", "01 04 04 00 0e", "05 01 04 00 02 29", NULL },
-	{ "find by UUID", start_find, "08 01 00 ff ff 03 28", "01 08 01 00 0e", "09 07 02 00 10 03 00 37 2a", NULL },
-	{ "read", start_read, "0a 03 00", "01 0a 03 00 0e", "0b 41*22", NULL },
-	{ "read by UUID", start_read_uuid, "08 01 00 ff ff 00 2a", "01 08 03 00 0e", "09 15 03 00 41*19", NULL },
-	{ "read multiple", start_read_multiple, "0e 03 00 05 00", "01 0e 03 00 0e", "0f 41", NULL },
-	{ "write", start_write, "12 03 00 41", "01 12 03 00 0e", "13", NULL },
-	{ "write long", start_write_long, "16 03 00 00 00 41", "01 16 03 00 0e", "17 03 00 00 00 41", "> 18 00; < 19" },
-	{ "subscribe", start_subscribe, "04 04 00 10 00", "01 04 04 00 0e", "05 01 04 00 02 29", NULL },
+	{"discover all", start_all, "10 01 00 ff ff 00 28", "01 10 01 00 0e",
+         "11 06 01 00 10 00 0d 18", NULL},
+	{"discover services", start_services, "10 01 00 ff ff 00 28", "01 10 01 00 0e",
+         "11 06 01 00 10 00 0d 18", NULL},
+	{"discover services by UUID", start_services_uuid, "06 01 00 ff ff 00 28 0d 18",
+         "01 06 01 00 0e", "07 01 00 10 00", NULL},
+	{"discover included", start_included, "08 01 00 10 00 02 28", "01 08 01 00 0e",
+         "09 08 02 00 20 00 25 00 0f 18", NULL},
+	{"discover characteristics", start_characteristics, "08 01 00 10 00 03 28",
+         "01 08 01 00 0e", "09 07 02 00 10 03 00 37 2a", NULL},
+	{"discover descriptors", start_descriptors, "04 04 00 10 00", "01 04 04 00 0e",
+         "05 01 04 00 02 29", NULL},
+	{"find by UUID", start_find, "08 01 00 ff ff 03 28", "01 08 01 00 0e",
+         "09 07 02 00 10 03 00 37 2a", NULL},
+	{"read", start_read, "0a 03 00", "01 0a 03 00 0e", "0b 41*22", NULL},
+	{"read by UUID", start_read_uuid, "08 01 00 ff ff 00 2a", "01 08 03 00 0e",
+         "09 15 03 00 41*19", NULL},
+	{"read multiple", start_read_multiple, "0e 03 00 05 00", "01 0e 03 00 0e", "0f 41", NULL},
+	{"write", start_write, "12 03 00 41", "01 12 03 00 0e", "13", NULL},
+	{"write long", start_write_long, "16 03 00 00 00 41", "01 16 03 00 0e", "17 03 00 00 00 41",
+         "> 18 00; < 19"},
+	{"subscribe", start_subscribe, "04 04 00 10 00", "01 04 04 00 0e", "05 01 04 00 02 29",
+         NULL},
 };
 
 static const struct kind *kind;
@@ -135,11 +146,15 @@ static void open_bed(void)
 {
 	gatt_bed_open(&gb, 23);
 	assert_int_equal(start_services(0), 0);
-	bed_play(&gb.bed, "setup", "> 10 01 00 ff ff 00 28; < 11 06 01 00 10 00 0d 18; > 10 11 00 ff ff 00 28; < 01 10 11 00 0a");
+	bed_play(&gb.bed, "setup",
+	         "> 10 01 00 ff ff 00 28; < 11 06 01 00 10 00 0d 18; > 10 11 00 ff ff 00 28; < 01 "
+	         "10 11 00 0a");
 	assert_int_equal(start_characteristics(0), 0);
-	bed_play(&gb.bed, "setup", "> 08 01 00 10 00 03 28; < 09 07 02 00 10 03 00 37 2a; > 08 03 00 10 00 03 28; < 01 08 03 00 0a");
+	bed_play(&gb.bed, "setup",
+	         "> 08 01 00 10 00 03 28; < 09 07 02 00 10 03 00 37 2a; > 08 03 00 10 00 03 28; < "
+	         "01 08 03 00 0a");
 	assert_int_equal(gb.out.count, 2);
-	gb.out = (struct outcome){ 0 };
+	gb.out = (struct outcome){0};
 }
 
 static void start(uint32_t ms)
@@ -283,9 +298,12 @@ static void malformed(void)
 	char script[160];
 
 	start(100);
-	/* meanwhile an unknown request and half a notification; then an answer to nothing that was asked */
-	(void)snprintf(script, sizeof(script), "> %s; < 3f; > 01 3f 00 00 06; < 1b; < 21; %s", kind->request,
-		       kind->after ? kind->after : "=");
+	/*
+	 * meanwhile an unknown request and half a notification; then an answer to nothing that was
+	 * asked
+	 */
+	(void)snprintf(script, sizeof(script), "> %s; < 3f; > 01 3f 00 00 06; < 1b; < 21; %s",
+	               kind->request, kind->after ? kind->after : "=");
 	bed_play(&gb.bed, kind->name, script);
 	expect(1, -EBADMSG);
 	still_alive();
@@ -340,8 +358,8 @@ static void done_starts_another(void)
 
 	gb.then = start_another;
 	start(100);
-	(void)snprintf(script, sizeof(script), "> %s; < %s; > %s; < %s", kind->request, kind->refusal, kind->request,
-		       kind->refusal);
+	(void)snprintf(script, sizeof(script), "> %s; < %s; > %s; < %s", kind->request,
+	               kind->refusal, kind->request, kind->refusal);
 	bed_play(&gb.bed, kind->name, script);
 	expect(2, RES_ATT(0x0e));
 	still_alive();
@@ -351,20 +369,20 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } ends[] = {
-	{ "peer error", peer_error },
-	{ "timeout queued", timeout_queued },
-	{ "timeout on the wire", timeout_on_the_wire },
-	{ "late error", late_error },
-	{ "drop queued", drop_queued },
-	{ "drop on the wire", drop_on_the_wire },
-	{ "link down", link_down },
-	{ "bearer down first", bearer_down_first },
-	{ "thirty seconds", thirty_seconds },
-	{ "malformed", malformed },
-	{ "done frees on error", done_frees_on_error },
-	{ "done frees on timeout", done_frees_on_timeout },
-	{ "done frees on failing", done_frees_on_failing },
-	{ "done starts another", done_starts_another },
+	{"peer error", peer_error},
+	{"timeout queued", timeout_queued},
+	{"timeout on the wire", timeout_on_the_wire},
+	{"late error", late_error},
+	{"drop queued", drop_queued},
+	{"drop on the wire", drop_on_the_wire},
+	{"link down", link_down},
+	{"bearer down first", bearer_down_first},
+	{"thirty seconds", thirty_seconds},
+	{"malformed", malformed},
+	{"done frees on error", done_frees_on_error},
+	{"done frees on timeout", done_frees_on_timeout},
+	{"done frees on failing", done_frees_on_failing},
+	{"done starts another", done_starts_another},
 };
 
 static void every_end_of_every_procedure(void **state)
@@ -406,7 +424,7 @@ static void commands(void **state)
 /* Reads queue behind each other and each gets its own answer, whoever else gives up. */
 static void procedures_share_the_bearer(void **state)
 {
-	struct gatt_bed other = { 0 };
+	struct gatt_bed other = {0};
 
 	kind = &kinds[0];
 	open_bed();
@@ -430,8 +448,9 @@ static void second_mtu_response(void **state)
 	op_init(&mtu.op, gb.bed.loop, on_blocker);
 	assert_int_equal(att_exchange_mtu(gb.bed.att, &mtu, 517, 0), 0);
 	assert_int_equal(start_services(0), 0);
-	bed_play(&gb.bed, __func__, "> 02 05 02; < 03 40 00; > 10 01 00 ff ff 00 28; < 03 40 00; =;"
-				    "< 11 06 01 00 ff ff 0d 18; =");
+	bed_play(&gb.bed, __func__,
+	         "> 02 05 02; < 03 40 00; > 10 01 00 ff ff 00 28; < 03 40 00; =;"
+	         "< 11 06 01 00 ff ff 0d 18; =");
 	expect(1, 0);
 	gatt_bed_close(&gb);
 }

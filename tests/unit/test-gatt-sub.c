@@ -55,13 +55,19 @@ static void who_ended(struct gatt_sub *sub, int err)
 
 static void who_init(struct who *w, bool notify, bool indicate)
 {
-	*w = (struct who){ .sub = { .notify = notify, .indicate = indicate, .value = who_value, .ended = who_ended } };
+	*w = (struct who){.sub = {.notify = notify,
+	                          .indicate = indicate,
+	                          .value = who_value,
+	                          .ended = who_ended}};
 	op_init(&w->g.op, bed.loop, who_done);
 }
 
 #define PLAY(script) bed_play(&bed, __func__, script)
 
-/* Service 1 to 7; characteristics at 3 (notify, indicate), with room for a descriptor, and at 7 (read), without. */
+/*
+ * Service 1 to 7; characteristics at 3 (notify, indicate), with room for a descriptor, and at 7
+ * (read), without.
+ */
 static int setup(void **state)
 {
 	struct who first;
@@ -69,8 +75,11 @@ static int setup(void **state)
 	bed_open(&bed, 23);
 	who_init(&first, false, false);
 	assert_int_equal(gatt_discover_services(bed.gc, &first.g, NULL, 0), 0);
-	PLAY("> 10 01 00 ff ff 00 28; < 11 06 01 00 07 00 0d 18; > 10 08 00 ff ff 00 28; < 01 10 08 00 0a");
-	assert_int_equal(gatt_discover_characteristics(bed.gc, &first.g, gatt_find_service(bed.gc, 1), NULL, 0), 0);
+	PLAY("> 10 01 00 ff ff 00 28; < 11 06 01 00 07 00 0d 18; > 10 08 00 ff ff 00 28; < 01 10 "
+	     "08 00 0a");
+	assert_int_equal(gatt_discover_characteristics(bed.gc, &first.g,
+	                                               gatt_find_service(bed.gc, 1), NULL, 0),
+	                 0);
 	PLAY("> 08 01 00 07 00 03 28; < 09 07 02 00 30 03 00 37 2a 06 00 32 07 00 38 2a");
 	assert_int_equal(first.count, 2);
 	who_init(&a, true, false);
@@ -90,7 +99,8 @@ static int teardown(void **state)
 
 static int subscribe_ms(struct who *w, uint32_t timeout_ms)
 {
-	return gatt_subscribe(bed.gc, &w->g, &w->sub, gatt_find_characteristic(bed.gc, 3), timeout_ms);
+	return gatt_subscribe(bed.gc, &w->g, &w->sub, gatt_find_characteristic(bed.gc, 3),
+	                      timeout_ms);
 }
 
 static void subscribe(struct who *w)
@@ -118,15 +128,18 @@ static void assert_who(const struct who *w, int count, int res)
 static void on_air(struct who *w)
 {
 	subscribe(w);
-	bed_play(&bed, __func__, w->sub.indicate ? FIND "> 12 04 00 02 00; < 13; =" : FIND "> 12 04 00 01 00; < 13; =");
+	bed_play(&bed, __func__,
+	         w->sub.indicate ? FIND "> 12 04 00 02 00; < 13; ="
+	                         : FIND "> 12 04 00 01 00; < 13; =");
 	assert_who(w, 1, 0);
 }
 
 static void notifications(void **state)
 {
 	subscribe(&a);
-	bed_play(&bed, "GATT/CL/GAN/BV-01-C", "> 04 04 00 05 00; < 1b 03 00 01; < 05 01 04 00 02 29; > 12 04 00 01 00;"
-					      "< 1b 03 00 02");
+	bed_play(&bed, "GATT/CL/GAN/BV-01-C",
+	         "> 04 04 00 05 00; < 1b 03 00 01; < 05 01 04 00 02 29; > 12 04 00 01 00;"
+	         "< 1b 03 00 02");
 	assert_int_equal(a.count, 0);
 	assert_int_equal(a.heard, 2); /* before the CCCD is written, and before the answer */
 	PLAY("< 13; < 1b 03 00 03; < 1b 04 00 04; =");
@@ -144,7 +157,8 @@ static void notifications(void **state)
 static void indications(void **state)
 {
 	subscribe(&c);
-	bed_play(&bed, "GATT/CL/GAI/BV-01-C", FIND "> 12 04 00 02 00; < 13; < 1d 03 00 09; > 1e; =");
+	bed_play(&bed, "GATT/CL/GAI/BV-01-C",
+	         FIND "> 12 04 00 02 00; < 13; < 1d 03 00 09; > 1e; =");
 	assert_who(&c, 1, 0);
 	assert_int_equal(c.indications, 1);
 	PLAY("< 1b 03 00 08; =");
@@ -271,7 +285,8 @@ static void without_cccd(void **state)
 	subscribe(&a);
 	PLAY("="); /* all descriptors are known by now */
 	assert_who(&a, 1, -ENOENT);
-	assert_int_equal(gatt_subscribe(bed.gc, &b.g, &b.sub, gatt_find_characteristic(bed.gc, 7), 0), 0);
+	assert_int_equal(
+		gatt_subscribe(bed.gc, &b.g, &b.sub, gatt_find_characteristic(bed.gc, 7), 0), 0);
 	PLAY("="); /* no room for any */
 	assert_who(&b, 1, -ENOENT);
 }
@@ -307,8 +322,8 @@ static void timeouts(void **state)
 	static const struct {
 		const char *name, *before, *after;
 	} rows[] = {
-		{ "searching", "> 04 04 00 05 00", "< 05 01 04 00 02 29; =" },
-		{ "writing", FIND "> 12 04 00 01 00", "=; < 13; > 12 04 00 00 00; < 13; =" },
+		{"searching", "> 04 04 00 05 00", "< 05 01 04 00 02 29; ="},
+		{"writing", FIND "> 12 04 00 01 00", "=; < 13; > 12 04 00 00 00; < 13; ="},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
