@@ -55,6 +55,7 @@ void fake_adapter_block(struct fake_kernel *fk, uint16_t index, bool blocked);
 /** fake_adapter_set() - another program changes settings bits, with New Settings */
 void fake_adapter_set(struct fake_kernel *fk, uint16_t index, uint32_t settings);
 
+bool fake_adapter_present(const struct fake_kernel *fk, uint16_t index);
 uint32_t fake_adapter_settings(const struct fake_kernel *fk, uint16_t index);
 bool fake_adapter_scanning(const struct fake_kernel *fk, uint16_t index);
 bool fake_adapter_hci_open(const struct fake_kernel *fk, uint16_t index);

@@ -194,7 +194,8 @@ void fake_link_up(struct fake_link *l, uint16_t handle)
 	l->handle = handle;
 	l->state = FAKE_LINK_UP;
 	l->err = 0;
-	a->scanning = false; /* the kernel stops it to connect */
+	if (a)
+		a->scanning = false; /* the kernel stops it to connect */
 	send_complete(l, 0);
 	put_addr7(&w, &l->peer);
 	wr_le32(&w, MGMT_CONNECTED_INITIATED);
@@ -261,7 +262,7 @@ void fake_links_end(struct fake_kernel *fk, uint16_t index)
 
 void fake_link_send(struct fake_link *l, const void *pdu, size_t len)
 {
-	CHECK(send(l->far, pdu, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len);
+	CHECK(send(l->far, pdu, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len || errno == EPIPE);
 }
 
 ssize_t fake_link_recv(struct fake_link *l, void *buf, size_t size)
