@@ -129,6 +129,7 @@ void adapter_enter_state(struct adapter *a, enum adapter_state state, int res, c
 	(void)snprintf(a->reason, sizeof(a->reason), "%s", reason);
 	if (state != ADAPTER_OFF)
 		a->off_by_us = false;
+	a->off_with_who = false;
 	timer_stop(&a->unplug);
 	entered(a, state, res);
 }
@@ -228,10 +229,25 @@ static void update_conflict(struct adapter *a)
 	adapter_changed(a);
 }
 
+/*
+ * A manager that ends turns its adapters off, just before or just after its name goes from the bus: that is no wish to have
+ * them off, and nobody else would turn them on again.
+ */
+static bool left_behind(const struct adapter *a)
+{
+	return a->who_left_us &&
+	       loop_now_us(a->loop) - a->who_left_us < ADAPTER_WHO_LEAVES_MS * 1000ull;
+}
+
 void adapter_set_who(struct adapter *a, const char *who)
 {
+	bool left = a->who && !who;
+
 	a->who = who;
+	a->who_left_us = left ? loop_now_us(a->loop) : 0;
 	update_conflict(a);
+	if (left && a->state == ADAPTER_OFF && a->off_with_who)
+		bringup_start(a, false);
 }
 
 static void note_foreign(struct adapter *a, const char *what)
@@ -298,6 +314,9 @@ static void on_unplug(struct timer *t)
 	} else {
 		note_foreign(a, "turned the radio off");
 		adapter_enter_state(a, ADAPTER_OFF, 0, "turned off by another program");
+		a->off_with_who = a->who;
+		if (left_behind(a) && a->state == ADAPTER_OFF)
+			bringup_start(a, false);
 	}
 	if (!bringup_busy(a) && (a->state == ADAPTER_FAILED || a->state == ADAPTER_BLOCKED))
 		bringup_retry_later(a);

@@ -26,6 +26,8 @@ struct links; /* connect.c */
 #define ADAPTER_RETRY_MAX_MS      300000 /* ... up to this ... */
 #define ADAPTER_HEALTHY_MS        60000 /* ... and starts over once the adapter was ready for so long */
 #define ADAPTER_FOREIGN_FORGET_MS 600000 /* a change by another program is named for so long */
+#define ADAPTER_WHO_LEAVES_MS                                                                      \
+	5000 /* what happens so soon after another manager left was its doing */
 
 struct bringup_step; /* adapter_steps.h */
 
@@ -80,6 +82,8 @@ struct adapter {
 
 	char conflict[ADAPTER_REASON_MAX]; /* made of the next two */
 	const char *who;                   /* another manager on the bus; NULL: none */
+	uint64_t who_left_us;              /* when it went; 0: it did not */
+	bool off_with_who;                 /* ADAPTER_OFF from outside while it was there */
 	char foreign[64]; /* what another program did to this adapter; "": nothing lately */
 	struct timer foreign_forget;
 

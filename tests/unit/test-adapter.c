@@ -571,6 +571,30 @@ static void discovery_by_others_is_named(void **state)
 	assert_null(strstr(adapter_conflict(world.adapter), "bluetoothd"));
 }
 
+static void what_a_leaving_manager_turns_off_comes_back(void **state)
+{
+	for (int name_first = 0; name_first < 2; name_first++) {
+		world_ready();
+		manager_set_conflict(world.manager, "bluetoothd is running");
+		if (name_first)
+			manager_set_conflict(world.manager, NULL);
+		fake_adapter_power(world.fk, 0, false);
+		world_advance(name_first ? 99 : 1000);
+		if (!name_first) {
+			expect_state(ADAPTER_OFF, "another program");
+			manager_set_conflict(world.manager, NULL);
+		}
+		world_advance(1);
+		expect_ready();
+		again(state);
+	}
+	world_ready(); /* somebody who stays means it */
+	manager_set_conflict(world.manager, "bluetoothd is running");
+	fake_adapter_power(world.fk, 0, false);
+	world_advance(60000);
+	expect_state(ADAPTER_OFF, "another program");
+}
+
 static void low_energy_off_is_repaired(void **state)
 {
 	world_ready();
@@ -916,6 +940,7 @@ int main(void)
 		T(a_reset_restarts),
 		T(changes_by_others_are_named),
 		T(discovery_by_others_is_named),
+		T(what_a_leaving_manager_turns_off_comes_back),
 		T(low_energy_off_is_repaired),
 		T(hostile_events),
 		T(a_hardware_error_restarts),
