@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# guest: adapters=all
 """The installed service: started by systemd and by the bus, confined, configured, stopped, killed."""
 import os
 import pwd
@@ -29,6 +30,16 @@ with case("adapters that were there at the start have settled when the name appe
     restart_service()
     for path in objects("Adapter1"):
         check(Object(path, "Adapter1").get("State") != "starting", path + " is still starting")
+
+with case("every adapter is taken, brought up and independent"):
+    for name in ("hci0", "hci1"):
+        equal(Adapter(name).get("State"), "ready", name)
+    scanners = [Object(Adapter(name).call("Scan"), "Scanner1") for name in ("hci0", "hci1")]
+    scanners[1].call("Stop")
+    Adapter("hci1").call("SetPowered", "b", False)
+    equal(Adapter("hci0").get("Powered"), True, "the other's power")
+    equal(scanners[0].exists(), True, "the other's scanner")
+    scanners[0].call("Stop")
 
 with case("it runs as its own user with two capabilities and a filter"):
     equal(os.stat("/proc/%d" % service_pid()).st_uid, pwd.getpwnam("aioble").pw_uid, "uid")
@@ -85,11 +96,8 @@ with case("wrong arguments are named and exit with 2"):
 
 with case("--check-config names file and line and exits with 1"):
     equal(status_of("aiobled", "--check-config").returncode, 0, "status of a sound configuration")
-    os.makedirs(os.path.dirname(DROPIN), exist_ok=True)
     with open(DROPIN, "w") as file:
         file.write("[General]\nLingerSec=never\nColour=red\n")
-    os.chmod(os.path.dirname(DROPIN), 0o755)
-    os.chmod(DROPIN, 0o644)
     answer = status_of("aiobled", "--check-config")
     equal(answer.returncode, 1, "status")
     contains(answer.stdout, DROPIN + ":2: LingerSec=never")
