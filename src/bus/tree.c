@@ -168,20 +168,51 @@ enum tree_kind tree_resolve(struct bus *bus, const char *path, struct tree_node 
 	return ret->kind;
 }
 
-/* A call to something that is over says so: NotConnected, not that there never was such an object. */
+static bool attribute_known(const struct tree_node *t, const char *interface)
+{
+	struct gatt_client *client = conn_gatt(t->conn->conn);
+
+	interface += strlen(BUS_IFACE_PREFIX);
+	if (strcmp(interface, "Characteristic1") == 0)
+		return gatt_find_characteristic(client, t->handle);
+	if (strcmp(interface, "Descriptor1") == 0)
+		return gatt_find_descriptor(client, t->handle);
+	return gatt_find_service(client, t->handle);
+}
+
+/*
+ * Calls of our methods to what is not there, answered better than sd-bus can for fallback vtables: what is over says so
+ * (a connection: NotConnected), what never was is an unknown object.
+ */
 static int on_message(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
 {
-	const char *interface = sd_bus_message_get_interface(m), *path = sd_bus_message_get_path(m);
+	const char *interface = sd_bus_message_get_interface(m);
+	const char *path = sd_bus_message_get_path(m);
 	struct tree_node t;
 
-	if (!interface || !path ||
-	    strncmp(interface, BUS_IFACE_PREFIX, strlen(BUS_IFACE_PREFIX)) != 0)
+	if (!interface || strncmp(interface, BUS_IFACE_PREFIX, strlen(BUS_IFACE_PREFIX)) != 0 ||
+	    strcmp(path, BUS_ROOT) == 0)
 		return 0;
-	if (tree_resolve(data, path, &t) != TREE_OVER)
-		return 0;
-	return bus_fail(
-		m, &(struct bus_error){.res = t.connection_over ? -ESHUTDOWN : -ENOENT,
-	                               .text = t.connection_over ? NULL : "this object is over"});
+	switch (tree_resolve(data, path, &t)) {
+	case TREE_OVER:
+		if (t.connection_over)
+			return bus_fail_res(m, -ESHUTDOWN);
+		return bus_fail(m, &(struct bus_error){.res = -ENOENT, .text = "this object is over"});
+	case TREE_ATTRIBUTE:
+		if (attribute_known(&t, interface))
+			return 0;
+		return bus_fail(m, &(struct bus_error){.res = -ENOENT,
+		                                       .text = "no such attribute was discovered"});
+	case TREE_NONE:
+		return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_OBJECT,
+		                                  "there is no object %s", path);
+	case TREE_ADAPTER:
+	case TREE_SCANNER:
+	case TREE_CONNECTION:
+	case TREE_SUBSCRIPTION:
+		break;
+	}
+	return 0;
 }
 
 /* --- listing --- */
