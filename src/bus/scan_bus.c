@@ -167,13 +167,20 @@ static void scan_bus_finish(struct scan_bus *s, const char *reason, const struct
 		sink_fail(&s->sink, -ECANCELED);
 }
 
-static void on_reap(struct defer *d)
+/* The engine has said that it is over, and why. */
+static void scan_bus_over(struct scan_bus *s)
 {
-	struct scan_bus *s = &container_of(d, struct scan_object, reap)->base;
-	bool duration = s->end.res == -ECANCELED;
+	bool duration = s->duration_over;
 
 	scan_bus_finish(s, duration ? "duration" : bus_error_name(&s->end),
 	                duration ? &(struct bus_error){.res = 0} : &s->end);
+}
+
+static void on_reap(struct defer *d)
+{
+	struct scan_bus *s = &container_of(d, struct scan_object, reap)->base;
+
+	scan_bus_over(s);
 	holder_expire(&s->holder);
 }
 
@@ -181,6 +188,7 @@ static void on_finished(_unused_ struct scanner *scanner, int res, void *data)
 {
 	struct scan_bus *s = data;
 
+	s->duration_over = res == 0;
 	s->end = res == 0 ? (struct bus_error){.res = -ECANCELED, .text = "the scan has finished"}
 	                  : (struct bus_error){.res = res};
 	defer_post(&object(s)->reap);
@@ -206,7 +214,9 @@ void scan_bus_stop(struct scan_bus *s, const char *reason)
 {
 	struct bus *bus = s->adapter->bus;
 
-	if (s->scanner) {
+	if (s->scanner && s->end.res) {
+		scan_bus_over(s); /* just before */
+	} else if (s->scanner) {
 		s->end = (struct bus_error){.res = -ECANCELED, .text = "the scan was stopped"};
 		scan_bus_finish(s, reason, &(struct bus_error){.res = 0});
 	}
@@ -477,7 +487,7 @@ static int method_open(sd_bus_message *m, void *data, _unused_ sd_bus_error *err
 		return bus_fail(m, &err);
 	if (!s->scanner) /* over before it was opened: what was kept, and the end */
 		sink_end(&s->sink, 0,
-		         s->end.res == -ECANCELED ? "duration" : bus_error_name(&s->end));
+		         s->duration_over ? "duration" : bus_error_name(&s->end));
 	return sd_bus_reply_method_return(m, "h", fd);
 }
 

@@ -21,6 +21,7 @@ struct scan_bus {
 	uint32_t interval_us, window_us;
 	enum scan_duplicates duplicates;
 	bool broadcast;
+	bool duration_over;
 	uint64_t received;    /* when finished */
 	struct bus_error end; /* what Next says when nothing is left */
 };
