@@ -239,7 +239,7 @@ static void on_manager_failed(int err, void *data)
 {
 	struct daemon *d = data;
 
-	log_error(NULL, "the kernel's Bluetooth management is lost: %s", strerror(-err));
+	log_error(NULL, "%s (%s)", manager_reason(d->manager), strerror(-err));
 	loop_stop(d->loop, EXIT_FAILED);
 }
 

@@ -246,7 +246,7 @@ uint32_t links_count(const struct adapter *adapter);
 /** links_max() - links the adapter carries: as configured, or learned from a refusal if that is less; 0: not known */
 uint32_t links_max(const struct adapter *adapter);
 
-/** scan_engaged() - we use the scan engine, or are about to: the kernel (since 6.6 or so) reports an active raw scan as discovery */
+/** scan_engaged() - we use the scan engine, or are about to: the kernel (6.12) reports an active raw scan as discovery */
 bool scan_engaged(const struct adapter *adapter);
 
 /** scan_active() - the controller is scanning for clients now: adapter_scanning() */

@@ -241,6 +241,11 @@ void fake_hci_close(struct fake_adapter *a)
 	a->hci = -1;
 }
 
+void fake_hci_break(struct fake_kernel *fk, uint16_t index)
+{
+	fake_hci_close(fake_find(fk, index));
+}
+
 int fake_hci_open(const struct kernel *k, uint16_t index)
 {
 	struct fake_kernel *fk = fake_of(k);

@@ -105,6 +105,8 @@ void fake_mgmt_break(struct fake_kernel *fk); /* the control channel ends */
 void fake_hci_event(struct fake_kernel *fk, uint16_t index, uint8_t code, const void *data, size_t len);
 void fake_hci_raw(struct fake_kernel *fk, uint16_t index, const void *pkt, size_t len);
 
+void fake_hci_break(struct fake_kernel *fk, uint16_t index); /* the raw channel ends, the adapter stays */
+
 /* An advertising report with the flavour of the controller; @data up to 31 bytes; @evtype as in the legacy event. */
 void fake_report(struct fake_kernel *fk, uint16_t index, uint8_t evtype, const struct addr *addr, int8_t rssi_dbm,
 		 const void *data, size_t len);

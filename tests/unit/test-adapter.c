@@ -650,6 +650,54 @@ static void a_hardware_error_restarts(void **state)
 	expect_state(ADAPTER_FAILED, "hardware error 0x42");
 }
 
+static void a_broken_raw_channel_restarts(void **state)
+{
+	world_ready();
+	fake_hci_break(world.fk, 0);
+	world_advance(99);
+	expect_state(ADAPTER_READY, ""); /* it might be unplugging */
+	world_advance(1);
+	expect_state(ADAPTER_FAILED, "raw HCI channel broke");
+	world_advance(2000);
+	expect_ready();
+}
+
+static void health_makes_retries_frequent_again(void **state)
+{
+	static const uint8_t code = 1;
+
+	world_ready();
+	for (int i = 0; i < 3; i++) { /* 2, 4, 8 s */
+		fake_hci_event(world.fk, 0, HCIP_EV_HARDWARE_ERROR, &code, 1);
+		world_advance(0);
+		expect_state(ADAPTER_FAILED, "hardware error");
+		world_advance((2000u << i) - 1);
+		expect_state(ADAPTER_FAILED, "hardware error");
+		world_advance(1);
+		expect_ready();
+	}
+	world_advance(60000);
+	fake_hci_event(world.fk, 0, HCIP_EV_HARDWARE_ERROR, &code, 1);
+	world_advance(1999);
+	expect_state(ADAPTER_FAILED, "hardware error");
+	world_advance(1);
+	expect_ready();
+}
+
+static void turned_off_during_bring_up(void **state)
+{
+	struct fake_rule slow = FAKE_RULE(HCIP_LE_READ_STATES, 0, 1, FAKE_DELAY, .delay_ms = 100);
+
+	fake_adapter_plug(world.fk, 0, &healthy);
+	fake_rule(world.fk, &slow);
+	assert_int_equal(world_start(), 0);
+	fake_adapter_power(world.fk, 0, false);
+	world_advance(100);
+	expect_state(ADAPTER_FAILED, "bring-up");
+	world_advance(2000);
+	expect_ready();
+}
+
 /* --- power on request --- */
 
 static void power_off_and_on(void **state)
@@ -944,6 +992,9 @@ int main(void)
 		T(low_energy_off_is_repaired),
 		T(hostile_events),
 		T(a_hardware_error_restarts),
+		T(a_broken_raw_channel_restarts),
+		T(health_makes_retries_frequent_again),
+		T(turned_off_during_bring_up),
 		T(power_off_and_on),
 		T(the_last_request_counts),
 		T(power_off_reads_back),

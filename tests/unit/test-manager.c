@@ -344,6 +344,30 @@ static void stopping_leaves_the_radio_as_it_was(void **state)
 	assert_int_equal(stopped, 1);
 }
 
+static void power_done(struct op *op, int res)
+{
+	assert_int_equal(res, -ENETDOWN);
+	stopped = 100;
+}
+
+static void no_new_work_while_stopping(void **state)
+{
+	struct op op;
+
+	world_ready();
+	stop();
+	op_init(&op, world.loop, power_done);
+	assert_int_equal(adapter_power(world.adapter, true, &op, 0), 0);
+	world_advance(0);
+	assert_true(stopped >= 100);
+	op_init(&op, world.loop, power_done);
+	stopped = 0;
+	assert_int_equal(adapter_await_ready(world.adapter, &op, 0), 0);
+	world_advance(0);
+	assert_int_equal(stopped, 100);
+	assert_false(fake_adapter_settings(world.fk, 0) & MGMT_SETTING_POWERED);
+}
+
 static void stopping_ends_the_scan(void **state)
 {
 	static const struct scanner_events events = { .report = on_report, .state = on_state, .finished = on_finished };
@@ -420,6 +444,7 @@ int main(void)
 		T(finding),
 		T(a_conflict_is_told_to_all),
 		T(stopping_leaves_the_radio_as_it_was),
+		T(no_new_work_while_stopping),
 		T(stopping_ends_the_scan),
 		T(stopping_is_bounded),
 		T(stopping_during_bring_up_and_unplugging),

@@ -356,6 +356,47 @@ static void too_large_is_refused(void **state)
 	assert_int_equal(take(NULL), 0);
 }
 
+/* The kernel takes no more for a while: nothing is lost, order is kept. */
+static void a_full_socket_is_waited_for(void **state)
+{
+	struct waiter *w = calloc(MGMT_QUEUE_MAX, sizeof(*w));
+	int sv[2], size = 1, taken = 0;
+	static const struct mgmt_events ev = { .event = on_event, .closed = on_closed };
+	uint8_t value;
+
+	assert_non_null(w);
+	mgmt = mgmt_free(mgmt);
+	closep(&far);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, sv), 0);
+	assert_int_equal(setsockopt(sv[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0); /* the least there is */
+	far = sv[0];
+	assert_int_equal(mgmt_new(loop, sv[1], &ev, NULL, &mgmt), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(start(&w[i], SET_LE, (uint16_t)i, (uint8_t)i), 0);
+	assert_true(stats().sent < 100);
+	while (taken < 100) {
+		assert_int_equal(loop_settle(loop), 0);
+		assert_int_equal(take(&value), SET_LE);
+		assert_int_equal(value, taken++);
+	}
+	assert_int_equal(stats().sent, 100);
+	for (int i = 0; i < 100; i++)
+		op_drop(&w[i].cmd.op);
+	free(w);
+}
+
+static void a_send_that_fails_is_told_later(void **state)
+{
+	struct waiter w = { 0 };
+
+	closep(&far);
+	far = -1;
+	assert_int_equal(start(&w, SET_LE, 0, 1), 0); /* nobody has noticed yet */
+	assert_int_equal(w.done, 0);
+	assert_int_equal(loop_settle(loop), 0);
+	assert_int_equal(w.res, -EIO);
+}
+
 static int done_before_closed;
 
 static void note_closed(struct waiter *w)
@@ -399,6 +440,8 @@ int main(void)
 		T(an_answer_without_status_ends_the_command),
 		T(the_queue_has_an_end),
 		T(too_large_is_refused),
+		T(a_full_socket_is_waited_for),
+		T(a_send_that_fails_is_told_later),
 		T(a_broken_socket_fails_all_then_tells),
 	};
 
