@@ -136,7 +136,6 @@ static void attempt_succeed(struct attempt *a)
 		container_of(op, struct connect_op, op)->conn = conn;
 		op_complete(op, 0);
 	}
-	links_settled(links);
 }
 
 /* Nobody waits any more. */

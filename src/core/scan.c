@@ -534,7 +534,6 @@ void scan_detach(struct adapter *adapter)
 void scan_adapter_up(struct adapter *adapter)
 {
 	scan_radio_up(&adapter->scan->radio);
-	scan_update(adapter->scan);
 }
 
 void scan_adapter_down(struct adapter *adapter, int err)

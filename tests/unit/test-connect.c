@@ -174,6 +174,21 @@ static void a_peer_without_features_is_waited_for(void **state)
 	assert_int_equal(a.done, 1);
 }
 
+/* The controller's word comes last, and says that nothing is proven yet. */
+static void the_window_counts_from_connection_complete(void **state)
+{
+	caller_start(&a, &peer, 10000);
+	bed_run(bed, 0);
+	bed_channel_up(bed_channel(bed, &peer), 0x40);
+	bed_run(bed, 50);
+	bed_conn_complete(bed, 0, 0x40, &peer, HCIP_ROLE_CENTRAL);
+	bed_run(bed, 349);
+	assert_int_equal(a.done, 0);
+	bed_run(bed, 1);
+	assert_int_equal(a.res, 0);
+	assert_int_equal(a.done, 1);
+}
+
 static void features_refused_prove_the_link_too(void **state)
 {
 	caller_start(&a, &peer, 10000);
@@ -880,6 +895,7 @@ int main(void)
 		T(bad_parameters),
 		T(facts_in_any_order),
 		T(a_peer_without_features_is_waited_for),
+		T(the_window_counts_from_connection_complete),
 		T(features_refused_prove_the_link_too),
 		T(a_pdu_of_the_peer_proves_the_link),
 		T(without_the_controllers_word),

@@ -4,6 +4,10 @@
 #include "aiobled/cleanup.h"
 #include "test.h"
 
+#include "../support/failing.h"
+
+static long failed;
+
 /* --- patterns --- */
 
 static void patterns_match_like_a_shell(void **state)
@@ -36,6 +40,8 @@ static void patterns_match_like_a_shell(void **state)
 		{"[!]]", "]", false},
 		{"[a-]", "-", true},
 		{"[\\]]", "]", true},
+		{"[\\]", "[]", true}, /* escaped, so never closed */
+		{"[\\]", "\\", false},
 		{"[\xc3\xa4-\xc3\xbc]", "\xc3\xb6", true}, /* a range of letters beyond ASCII */
 		{"[\xc3\xa4-\xc3\xbc]", "o", false},
 		{"[abc", "[abc", true}, /* never closed: itself */
@@ -290,6 +296,29 @@ static void a_copy_stands_alone(void **state)
 	scan_filter_deinit(&copy); /* twice does nothing */
 }
 
+static void every_allocation_of_a_copy_may_fail(void **state)
+{
+	const char *list[] = {"a", "b", "c"};
+	struct uuid uuid = heart_rate;
+	struct scan_filter copy, from = {.names = list,
+	                                 .n_names = 3,
+	                                 .uuids = &uuid,
+	                                 .n_uuids = 1,
+	                                 .addrs = &peer,
+	                                 .n_addrs = 1,
+	                                 .companies = company,
+	                                 .n_companies = 2};
+
+	for (fail_after = 0;; fail_after = failed + 1) {
+		failed = fail_after;
+		if (scan_filter_copy(&from, &copy) == 0)
+			break;
+	}
+	fail_after = -1;
+	assert_int_equal(failed, 7); /* four arrays and three names */
+	scan_filter_deinit(&copy);
+}
+
 static void too_many_values_are_refused(void **state)
 {
 	struct scan_filter copy,
@@ -305,6 +334,7 @@ int main(void)
 		cmocka_unit_test(many_stars_stay_cheap),
 		cmocka_unit_test(every_filter_given_must_pass),
 		cmocka_unit_test(a_copy_stands_alone),
+		cmocka_unit_test(every_allocation_of_a_copy_may_fail),
 		cmocka_unit_test(too_many_values_are_refused),
 	};
 

@@ -8,38 +8,7 @@
 #include "aiobled/result.h"
 #include "test.h"
 
-/* --- counting allocations of the program; the linker wraps them --- */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-
-static unsigned long allocations;
-static long fail_after = -1; /* this many succeed; -1: all */
-
-static bool may_allocate(void)
-{
-	allocations++;
-	return fail_after < 0 || fail_after-- > 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return may_allocate() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return may_allocate() ? __real_calloc(n, size) : NULL;
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-	return may_allocate() ? __real_realloc(p, size) : NULL;
-}
+#include "../support/failing.h"
 
 /* --- a client --- */
 
@@ -338,6 +307,14 @@ static void radio_is_left_to_a_connection_being_made(void **state)
 	bed_said(bed, "off params(passive 2048/18) on");
 
 	create_connection(HCIP_LE_CREATE_CONN);
+	bed_run(bed, 990);
+	bed_conn_complete(bed, 0, 0x41, &peer, HCIP_ROLE_CENTRAL);
+	bed_run(bed, 49); /* as quiet as ever, however long it took */
+	bed_said(bed, "");
+	bed_run(bed, 1);
+	bed_said(bed, "off params(passive 2048/18) on");
+
+	create_connection(HCIP_LE_CREATE_CONN);
 	bed_run(bed, 999); /* a peer that is gone: not for ever */
 	bed_said(bed, "");
 	bed_run(bed, 1);
@@ -530,6 +507,9 @@ static void a_response_goes_with_the_scannable_advertisement(void **state)
 	assert_false(w[0].has_rsp);
 	bed_report(bed, &peer, HCIP_KIND_IND, -40, flags, 3);
 	assert_false(w[0].has_rsp);
+	bed_report(bed, &peer, HCIP_KIND_IND, -40, NULL, 0); /* says nothing now */
+	assert_true(w[0].has_adv);
+	assert_int_equal(w[0].last.adv_len, 0);
 }
 
 static void what_was_said_before_is_not_its_business(void **state)
@@ -610,8 +590,11 @@ static void duplicates(void **state)
 		assert_int_equal(w[SCAN_DUPLICATES_CHANGED].reports, rows[i].changed);
 		assert_int_equal(w[SCAN_DUPLICATES_FIRST].reports, rows[i].first);
 	}
-	bed_report(bed, &another, HCIP_KIND_IND, -40, flags, 3);
-	assert_int_equal(w[SCAN_DUPLICATES_FIRST].reports, 3);
+	for (int i = 0; i < 2; i++) {
+		bed_report(bed, &another, HCIP_KIND_IND, -40, flags, 3);
+		assert_int_equal(w[SCAN_DUPLICATES_FIRST].reports, 3);
+		assert_int_equal(w[SCAN_DUPLICATES_CHANGED].reports, 7);
+	}
 }
 
 /* What did not pass the filter was not told. */
@@ -810,7 +793,13 @@ static void fragments_have_bounds(void **state)
 		bed_ext_report(bed, &many, MORE, 1, data, 200);
 		bed_run(bed, 1);
 	}
-	assert_int_equal(bed->adapter.stats.reports_dropped, 1);
+	assert_int_equal(bed->adapter.stats.reports_dropped, 1); /* the oldest: 10 */
+	for (uint8_t i = 11; i < 14; i++) {
+		struct addr many = bed_addr(i);
+
+		bed_ext_report(bed, &many, MORE, 1, data, 100);
+		assert_int_equal(bed->adapter.stats.reports_dropped, 1);
+	}
 	bed_ext_report(bed, &(struct addr){{14, 2, 3, 4, 5, 0xc6}, ADDR_RANDOM}, 0, 1, data, 1);
 	assert_int_equal(w[0].last.adv_len, 201);
 }
