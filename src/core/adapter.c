@@ -380,7 +380,10 @@ static int handle_mgmt_event(struct adapter *a, const struct mgmt_msg *msg)
 		break;
 	case MGMT_EV_DISCOVERING:
 		r = mgmt_parse_discovering(msg->data, msg->len, &types, &on);
-		if (r == 0 && on && !scan_engaged(a))
+		if (r < 0)
+			break;
+		scan_discovering(a, types, on);
+		if (on && !scan_engaged(a))
 			note_foreign(a, "searches for devices");
 		break;
 	case MGMT_EV_CONTROLLER_ERROR:

@@ -249,5 +249,8 @@ uint32_t links_max(const struct adapter *adapter);
 /** scan_engaged() - we use the scan engine, or are about to: the kernel (6.12) reports an active raw scan as discovery */
 bool scan_engaged(const struct adapter *adapter);
 
+/** scan_discovering() - mgmt's event Discovering: the kernel believes in a discovery, perhaps ours, or not any more */
+void scan_discovering(struct adapter *adapter, uint8_t type, bool on);
+
 /** scan_active() - the controller is scanning for clients now: adapter_scanning() */
 bool scan_active(const struct adapter *adapter);

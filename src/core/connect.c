@@ -398,7 +398,11 @@ static void on_loaded(struct op *op, int res)
 	attempt_connect(a);
 }
 
-/* An entry in the kernel stays for later connects and beats its defaults: so there is always a fresh one. */
+/*
+ * An entry in the kernel stays for later connects and beats its defaults: so there is always a fresh one. It is loaded twice over
+ * because Linux 6.12 takes a list of one as the wish to update a link to the peer, and what it takes for one may be the rest of an
+ * attempt that was given up just now: then the update goes to a handle that does not exist.
+ */
 static int load_params(struct attempt *a)
 {
 	struct adapter *adapter = a->links->adapter;
@@ -409,10 +413,11 @@ static int load_params(struct attempt *a)
 		.latency = a->params.latency,
 		.timeout = a->params.supervision_timeout,
 	};
-	uint8_t buf[MGMT_HDR_LEN + 32];
+	const struct mgmt_conn_param twice[2] = {param, param};
+	uint8_t buf[MGMT_HDR_LEN + 64];
 	struct wr w = wr_init(buf, sizeof(buf));
 
-	mgmt_put_load_conn_params(&w, adapter->index, &param, 1);
+	mgmt_put_load_conn_params(&w, adapter->index, twice, ARRAY_SIZE(twice));
 	return mgmt_send_msg(adapter->mgmt, &a->cmd, &w, MGMT_TIMEOUT_MS);
 }
 

@@ -23,6 +23,7 @@
 /* The kernel's own numbers for the scan of a pending connect. */
 #define KEEPER_INTERVAL 0x60
 #define KEEPER_WINDOW   0x30
+#define DEAF_US         100000 /* no scan of the kernel so long after a connect began */
 
 enum packet { PACKET_ADV, PACKET_RSP, PACKETS };
 
@@ -60,6 +61,10 @@ struct scan {
 	struct scan_fragments fragments;
 	struct defer tell;
 	bool stopping;
+	struct timer deaf; /* after a connect: does the kernel listen for the peer? */
+	size_t pending;    /* connects, as last told */
+	uint64_t pending_us;
+	bool keep; /* it does not: we do */
 };
 
 /* --- what is wanted --- */
@@ -88,15 +93,16 @@ static struct scan_want merged_want(const struct scan *scan)
 }
 
 /*
- * A scan of ours that ends while a connect is pending leaves the kernel deaf: its own scan was replaced. So go on as the kernel
- * would have.
+ * A pending connect needs somebody who listens for its peer. The kernel does, with a scan of its own; but that was replaced
+ * when ours began, does not come back when ours ends, and does not begin when the kernel believes in somebody's discovery. So
+ * go on as the kernel would have: it connects when it sees the peer's report, whoever scans.
  */
 static void scan_update(struct scan *scan)
 {
 	struct scan_want want = merged_want(scan);
 
-	if (!want.on && !scan->stopping && scan_radio_holds(&scan->radio) &&
-	    links_pending(scan->adapter))
+	scan->keep = scan->pending && (scan->keep || scan_radio_holds(&scan->radio));
+	if (!want.on && !scan->stopping && scan->keep)
 		want = (struct scan_want){
 			.on = true,
 			.filter_duplicates = true,
@@ -106,10 +112,38 @@ static void scan_update(struct scan *scan)
 	scan_radio_want(&scan->radio, &want);
 }
 
+/* The kernel begins to scan at once when it begins at all; the raw channel shows it. */
+static void on_deaf(struct timer *t)
+{
+	struct scan *scan = container_of(t, struct scan, deaf);
+
+	if (scan->radio.initiating || scan->radio.others_us >= scan->pending_us)
+		return;
+	scan->keep = true;
+	scan_update(scan);
+}
+
 void scan_links_changed(struct adapter *adapter)
 {
+	struct scan *scan = adapter->scan;
+	size_t pending = links_pending(adapter);
+
+	if (!scan)
+		return;
+	if (pending > scan->pending) {
+		scan->pending_us = loop_now_us(adapter->loop);
+		timer_start(&scan->deaf, DEAF_US);
+	} else if (!pending) {
+		timer_stop(&scan->deaf);
+	}
+	scan->pending = pending;
+	scan_update(scan);
+}
+
+void scan_discovering(struct adapter *adapter, uint8_t type, bool on)
+{
 	if (adapter->scan)
-		scan_update(adapter->scan);
+		scan_radio_discovering(&adapter->scan->radio, type, on);
 }
 
 /* --- telling scanners how it stands --- */
@@ -509,6 +543,7 @@ int scan_attach(struct adapter *adapter)
 	scan_radio_init(&scan->radio, adapter, on_radio_changed, on_radio_failed);
 	scan_table_init(&scan->table);
 	defer_init(&scan->tell, adapter->loop, on_tell);
+	timer_init(&scan->deaf, adapter->loop, on_deaf);
 	adapter->scan = scan;
 	return 0;
 }
@@ -523,7 +558,9 @@ void scan_detach(struct adapter *adapter)
 	while ((s = list_first(&scan->scanners, struct scanner, link)))
 		scanner_unlink(s); /* finished, and still its owner's */
 	op_drop(&scan->radio.cmd.op);
+	op_drop(&scan->radio.release.op);
 	timer_stop(&scan->radio.timer);
+	timer_stop(&scan->deaf);
 	defer_cancel(&scan->tell);
 	scan_table_clear(&scan->table);
 	scan_fragments_clear(&scan->fragments);

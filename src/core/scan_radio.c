@@ -10,6 +10,7 @@
 
 #include "adapter_priv.h"
 #include "aiobled/log.h"
+#include "aiobled/mgmt_pdu.h"
 #include "aiobled/result.h"
 
 static const char *const state_names[] = {
@@ -21,6 +22,7 @@ static const char *const state_names[] = {
 	[RADIO_ENABLING] = "enabling",
 	[RADIO_ON] = "on",
 	[RADIO_STOPPING] = "stopping",
+	[RADIO_RELEASING] = "releasing",
 };
 
 static void enter_state(struct scan_radio *radio, enum scan_radio_state state);
@@ -70,6 +72,16 @@ static int send_params(struct scan_radio *radio)
 	return radio_send(radio, &w);
 }
 
+static int send_release(struct scan_radio *radio)
+{
+	struct adapter *adapter = radio->adapter;
+	uint8_t buf[MGMT_HDR_LEN + 1];
+	struct wr w = wr_init(buf, sizeof(buf));
+
+	mgmt_put_mode(&w, MGMT_STOP_DISCOVERY, adapter->index, radio->discovery_type);
+	return mgmt_send_msg(adapter->mgmt, &radio->release, &w, HCI_CMD_TIMEOUT_MS);
+}
+
 /* --- states --- */
 
 static bool is_as_wanted(const struct scan_radio *radio)
@@ -91,6 +103,14 @@ static void settle(struct scan_radio *radio, uint64_t delay_us)
 	timer_start_at(&radio->timer, MIN(now_us + delay_us, MAX(radio->settle_limit_us, now_us)));
 }
 
+/* Nothing is wanted any more, and nothing of ours is running. */
+static void rest(struct scan_radio *radio)
+{
+	bool release = radio->marked && radio->state != RADIO_RELEASING;
+
+	enter_state(radio, release ? RADIO_RELEASING : RADIO_IDLE);
+}
+
 static void refused(struct scan_radio *radio, int res)
 {
 	char text[RES_TEXT_MAX];
@@ -98,7 +118,7 @@ static void refused(struct scan_radio *radio, int res)
 	log_debug(radio->adapter->name, "scan: %s refused: %s", state_names[radio->state],
 	          res_text(res, text, sizeof(text)));
 	if (!radio->want.on) {
-		enter_state(radio, RADIO_IDLE);
+		rest(radio);
 		return;
 	}
 	/* some controllers cannot scan while they create a connection: that passes */
@@ -110,7 +130,7 @@ static void refused(struct scan_radio *radio, int res)
 	}
 	radio->want.on = false;
 	radio->tries = 0;
-	enter_state(radio, RADIO_IDLE);
+	rest(radio);
 	radio->failed(radio, res);
 }
 
@@ -148,12 +168,15 @@ static int act(struct scan_radio *radio)
 			radio->adapter->stats.scan_restarts++;
 		radio->paused = false;
 		radio->tries = 0;
+		radio->marked |= radio->have.active;
 		radio->heard_us = loop_now_us(radio->adapter->loop);
 		timer_start(&radio->timer, SCAN_SILENCE_US);
 		return 0;
 	case RADIO_STOPPING:
 		timer_stop(&radio->timer);
 		return send_enable(radio, false);
+	case RADIO_RELEASING:
+		return send_release(radio);
 	}
 	return 0;
 }
@@ -181,7 +204,7 @@ static void reconsider(struct scan_radio *radio)
 	if (radio->state == RADIO_IDLE && radio->want.on)
 		enter_state(radio, RADIO_DISABLING);
 	else if (radio->state == RADIO_SETTLING && !radio->want.on)
-		enter_state(radio, RADIO_IDLE); /* whoever has the engine keeps it */
+		rest(radio); /* whoever has the engine keeps it */
 	else if (radio->state == RADIO_ON && !radio->want.on)
 		enter_state(radio, RADIO_STOPPING);
 	else if (radio->state == RADIO_ON && !is_as_wanted(radio))
@@ -198,6 +221,24 @@ static void enabled(struct scan_radio *radio)
 	reconsider(radio);
 }
 
+static void stopped(struct scan_radio *radio)
+{
+	if (radio->want.on)
+		enter_state(radio, RADIO_CONFIGURING);
+	else
+		rest(radio);
+}
+
+/* Refused when there is no discovery, which is as good; when it is somebody else's, it is theirs to end. */
+static void on_released(struct op *op, int res)
+{
+	struct scan_radio *radio = container_of(op, struct scan_radio, release.op);
+
+	radio->marked = false;
+	enter_state(radio, RADIO_IDLE);
+	reconsider(radio);
+}
+
 static void on_cmd_done(struct op *op, int res)
 {
 	struct scan_radio *radio = container_of(op, struct scan_radio, cmd.op);
@@ -209,13 +250,15 @@ static void on_cmd_done(struct op *op, int res)
 		if (res < 0)
 			refused(radio, res);
 		else
-			enter_state(radio, radio->want.on ? RADIO_CONFIGURING : RADIO_IDLE);
+			stopped(radio);
 		return;
 	case RADIO_CONFIGURING:
 		if (res)
 			refused(radio, res);
+		else if (radio->want.on)
+			enter_state(radio, RADIO_ENABLING);
 		else
-			enter_state(radio, radio->want.on ? RADIO_ENABLING : RADIO_IDLE);
+			rest(radio);
 		return;
 	case RADIO_ENABLING:
 		if (res)
@@ -227,6 +270,7 @@ static void on_cmd_done(struct op *op, int res)
 	case RADIO_IDLE:
 	case RADIO_SETTLING:
 	case RADIO_ON:
+	case RADIO_RELEASING:
 		return; /* no command is in flight in these */
 	}
 }
@@ -255,6 +299,7 @@ static void disturbed(struct scan_radio *radio)
 {
 	uint64_t delay_us = radio->initiating ? SCAN_INITIATING_US : SCAN_SETTLE_US;
 
+	radio->others_us = loop_now_us(radio->adapter->loop);
 	switch (radio->state) {
 	case RADIO_ON:
 	case RADIO_SETTLING:
@@ -268,6 +313,7 @@ static void disturbed(struct scan_radio *radio)
 	case RADIO_DOWN:
 	case RADIO_IDLE:
 	case RADIO_STOPPING:
+	case RADIO_RELEASING:
 		return;
 	}
 }
@@ -311,6 +357,13 @@ void scan_radio_event(struct scan_radio *radio, const struct hcip_event *ev)
 	disturbed(radio);
 }
 
+void scan_radio_discovering(struct scan_radio *radio, uint8_t type, bool on)
+{
+	radio->discovery_type = type;
+	if (!on)
+		radio->marked = radio->state == RADIO_ON && radio->have.active;
+}
+
 void scan_radio_heard(struct scan_radio *radio)
 {
 	radio->heard_us = loop_now_us(radio->adapter->loop);
@@ -324,6 +377,7 @@ void scan_radio_init(struct scan_radio *radio, struct adapter *adapter,
 {
 	*radio = (struct scan_radio){.adapter = adapter, .changed = changed, .failed = failed};
 	op_init(&radio->cmd.op, adapter->loop, on_cmd_done);
+	op_init(&radio->release.op, adapter->loop, on_released);
 	timer_init(&radio->timer, adapter->loop, on_timer);
 	list_init(&radio->stoppers);
 }
@@ -338,7 +392,9 @@ void scan_radio_up(struct scan_radio *radio)
 void scan_radio_down(struct scan_radio *radio)
 {
 	op_drop(&radio->cmd.op);
+	op_drop(&radio->release.op);
 	radio->initiating = false;
+	radio->marked = false;
 	radio->want.on = false;
 	enter_state(radio, RADIO_DOWN);
 }

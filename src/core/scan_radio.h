@@ -6,6 +6,10 @@
  * and the end of that leaves scanning off; mgmt discovery does the same. Whoever did it, the raw channel shows a completion
  * of Set Scan Enable that is not ours: then, once it has been quiet for SCAN_SETTLE_US, our scan is made again from the
  * beginning (disable, parameters, enable: enable alone would re-use the kernel's parameters).
+ *
+ * Linux 6.12 takes an active scan, whoever made it, for its own discovery, and does not notice that it ends; as long as it
+ * believes in a discovery it does not scan for the peers of pending connects. So the end of ours is followed by mgmt Stop
+ * Discovery, which sets that right.
  */
 #pragma once
 
@@ -16,6 +20,7 @@
 #include "aiobled/hci_pdu.h"
 #include "aiobled/list.h"
 #include "aiobled/loop.h"
+#include "aiobled/mgmt.h"
 
 struct adapter;
 
@@ -37,6 +42,7 @@ enum scan_radio_state {
 	RADIO_ENABLING,
 	RADIO_ON,
 	RADIO_STOPPING,
+	RADIO_RELEASING, /* telling the kernel that there is no discovery any more */
 };
 
 struct scan_want {
@@ -56,11 +62,14 @@ struct scan_radio {
 	bool paused;        /* lost to somebody else and not back yet */
 	bool disturbed;     /* somebody else used the scan engine while we were setting it up */
 	bool initiating;    /* the kernel is creating a connection */
+	bool marked; /* there was an active scan, and the kernel may believe in a discovery since */
+	uint8_t discovery_type; /* as the kernel calls it */
+	struct mgmt_cmd release;
+	uint64_t others_us; /* when somebody else last used the scan engine */
 	unsigned int tries;
 	uint64_t settle_limit_us, heard_us;
-	struct list stoppers; /* ops that wait for RADIO_IDLE or RADIO_DOWN */
-	/* running or paused changed */
-	void (*changed)(struct scan_radio *radio);
+	struct list stoppers;                      /* ops that wait for RADIO_IDLE or RADIO_DOWN */
+	void (*changed)(struct scan_radio *radio); /* running or paused is another now */
 	/* SCAN_TRIES_MAX refusals; the radio wants nothing any more */
 	void (*failed)(struct scan_radio *radio, int res);
 };
@@ -76,6 +85,9 @@ void scan_radio_want(struct scan_radio *radio, const struct scan_want *want);
 
 /** scan_radio_event() - every event of the raw channel: notices what others do to the scan engine */
 void scan_radio_event(struct scan_radio *radio, const struct hcip_event *ev);
+
+/** scan_radio_discovering() - mgmt's Discovering, which may well mean our own scan */
+void scan_radio_discovering(struct scan_radio *radio, uint8_t type, bool on);
 
 /** scan_radio_heard() - a report came: it is alive */
 void scan_radio_heard(struct scan_radio *radio);

@@ -150,6 +150,13 @@ static void on_hci_command(struct loop_io *io, int ready)
 	}
 }
 
+static void send_foreign_scan(struct bed *bed)
+{
+	answer_hci(bed,
+	           bed->adapter.extended ? HCIP_LE_SET_EXT_SCAN_ENABLE : HCIP_LE_SET_SCAN_ENABLE,
+	           0);
+}
+
 void bed_foreign_scan(struct bed *bed)
 {
 	answer_hci(bed,
@@ -312,6 +319,11 @@ static void on_mgmt_command(struct loop_io *io, int ready)
 		say(bed, "drop %02x", cmd.data[0]);
 		answer_drop(bed, cmd.data);
 		return;
+	case MGMT_STOP_DISCOVERY:
+		say(bed, "release");
+		assert_int_equal(cmd.data[0], bed->discovery_type);
+		answer_mgmt(bed, cmd.code, bed->release_status, cmd.data, 1);
+		return;
 	case MGMT_GET_CONNECTIONS:
 		say(bed, "list");
 		answer_list(bed);
@@ -370,6 +382,8 @@ static int bed_att_connect(const struct kernel *k, const struct addr *local,
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
 	                 0);
 	fill(fds[0]);
+	if (!bed->deaf)
+		send_foreign_scan(bed); /* the kernel's own, for this peer */
 	*channel = (struct bed_channel){
 		.peer = *peer, .fd = fds[1], .daemon_fd = fds[0], .result = -EINPROGRESS};
 	return fds[0];

@@ -5,7 +5,7 @@
  *
  * What the daemon does is written down as words in bed.log: "off", "params(active 96/48)", "on" for the scan, "load 01" for
  * Load Connection Parameters of the peer whose first byte is 01, "connect 01", "drop 01" for mgmt Disconnect, "list" for Get
- * Connections, "hci-drop 0040". bed_said() compares and clears.
+ * Connections, "release" for Stop Discovery, "hci-drop 0040". bed_said() compares and clears.
  */
 #pragma once
 
@@ -41,6 +41,9 @@ struct bed {
 	unsigned int hci_commands;
 	/* the kernel */
 	int connect_error, connect_errors; /* att_connect() fails with this, so often */
+	bool deaf;                         /* does not scan for the peers of pending connects */
+	uint8_t discovery_type;            /* expected in Stop Discovery */
+	uint8_t release_status;            /* of Stop Discovery */
 	uint8_t drop_status;
 	bool mute_drop;  /* mgmt Disconnect is not answered */
 	bool quiet_drop; /* answered, but there is no Disconnection Complete */

@@ -156,7 +156,7 @@ static void what_all_need_together(void **state)
 	stop(&w[1]);
 	bed_said(bed, "");
 	stop(&w[2]);
-	bed_said(bed, "off");
+	bed_said(bed, "off release");
 }
 
 static void own_address_type(void **state)
@@ -405,16 +405,32 @@ static void silence_is_suspicious(void **state)
 	assert_int_equal(bed->adapter.stats.scan_restarts, 1);
 }
 
-/* The kernel's own scan for a pending connect was replaced by ours: somebody has to listen. */
+/* --- the kernel's scan for pending connects --- */
+
+static struct connect_op connecting;
+
+static void on_connected(struct op *op, int res)
+{
+	assert_int_equal(res, 0);
+}
+
+static void connect_to(uint8_t n)
+{
+	struct addr peer = bed_addr(n);
+
+	op_init(&connecting.op, bed->loop, on_connected);
+	assert_int_equal(
+		connect_start(&bed->adapter, &peer, &CONNECT_PARAMS_DEFAULT, &connecting, 0), 0);
+	bed_run(bed, 0);
+}
+
+/* It was replaced by ours: somebody has to go on listening. */
 static void goes_on_for_a_pending_connect(void **state)
 {
 	struct addr peer = bed_addr(7);
-	struct connect_op c;
 
-	op_init(&c.op, bed->loop, NULL);
-	assert_int_equal(connect_start(&bed->adapter, &peer, &CONNECT_PARAMS_DEFAULT, &c, 0), 0);
+	connect_to(7);
 	bed_said(bed, "load 07 connect 07");
-	bed_foreign_scan(bed); /* the kernel's scan */
 	start(&w[0], &plain);
 	bed_said(bed, "off params(passive 2048/18) on");
 	stop(&w[0]);
@@ -423,25 +439,134 @@ static void goes_on_for_a_pending_connect(void **state)
 	bed_report(bed, &peer, 0, -40, "", 0); /* nobody's */
 	start(&w[0], &plain);
 	bed_said(bed, "off params(passive 2048/18) on");
-	op_drop(&c.op);
+	op_drop(&connecting.op);
 	bed_said(bed, "");
 	stop(&w[0]);
 	bed_said(bed, "off");
 }
 
-static void the_kernel_takes_over_when_nobody_else_wants(void **state)
+static void a_connect_replaces_our_scan(void **state)
 {
 	struct addr peer = bed_addr(7);
-	struct connect_op c;
 
-	op_init(&c.op, bed->loop, NULL);
-	assert_int_equal(connect_start(&bed->adapter, &peer, &CONNECT_PARAMS_DEFAULT, &c, 0), 0);
 	start(&w[0], &plain);
+	bed->log[0] = '\0';
+	connect_to(7);
+	bed_said(bed, "load 07 connect 07");
+	assert_int_equal(scanner_state(w[0].scanner), SCANNER_PAUSED);
+	bed_run(bed, 50);
+	bed_said(bed, "off params(passive 2048/18) on");
+	bed_foreign_scan(bed); /* off, to create the connection */
+	create_connection(HCIP_LE_EXT_CREATE_CONN);
+	bed_link_up(bed, &peer, 0x40);
+	bed_run(bed, 50);
+	bed_said(bed, "off params(passive 2048/18) on");
+	assert_string_equal(w[0].states, "rprpr");
+	assert_int_equal(bed->adapter.stats.scan_restarts, 2);
 	stop(&w[0]);
-	bed_said(bed, "load 07 off connect 07 params(passive 2048/18) on off params(passive 96/48) "
-	              "on(filtered)");
-	op_drop(&c.op);
+	bed_said(bed, "off"); /* nobody waits for anybody */
+	op_drop(&connecting.op);
+}
+
+static void the_kernel_listens_by_itself(void **state)
+{
+	connect_to(7);
+	bed_run(bed, 10000);
+	bed_said(bed, "load 07 connect 07");
+	op_drop(&connecting.op);
+	bed_said(bed, "");
+}
+
+static void the_kernel_does_not_listen(void **state)
+{
+	bed->deaf = true;
+	connect_to(7);
+	bed_run(bed, 99);
+	bed_said(bed, "load 07 connect 07");
+	bed_run(bed, 1);
+	bed_said(bed, "off params(passive 96/48) on(filtered)");
+	op_drop(&connecting.op);
 	bed_said(bed, "off");
+}
+
+/* It is at it already: no scan, but no need for one. */
+static void the_kernel_creates_the_connection_at_once(void **state)
+{
+	bed->deaf = true;
+	connect_to(7);
+	create_connection(HCIP_LE_CREATE_CONN);
+	bed_run(bed, 1000);
+	bed_said(bed, "load 07 connect 07");
+	op_drop(&connecting.op);
+}
+
+/* --- the kernel takes our active scan for a discovery --- */
+
+static void discovering(uint8_t type, bool on)
+{
+	scan_discovering(&bed->adapter, type, on);
+}
+
+static void the_kernel_is_told_that_no_discovery_is_left(void **state)
+{
+	struct scan_params active = plain;
+
+	active.active = true;
+	start(&w[0], &active);
+	discovering(0, true);
+	start(&w[1], &plain);
+	stop(&w[0]);
+	bed_said(bed, "off params(active 2048/18) on off params(passive 2048/18) on");
+	stop(&w[1]); /* passive by now, but the kernel does not know */
+	bed_said(bed, "off release");
+	start(&w[1], &plain);
+	stop(&w[1]);
+	bed_said(bed, "off params(passive 2048/18) on off");
+}
+
+static void the_kernel_noticed_by_itself(void **state)
+{
+	struct scan_params active = plain;
+
+	active.active = true;
+	start(&w[0], &active);
+	bed_foreign_scan(bed);
+	discovering(0, false); /* interrupted by a connect */
+	bed->log[0] = '\0';
+	stop(&w[0]);
+	bed_said(bed, "");
+	start(&w[0], &active);
+	discovering(0, false); /* told late: it means an earlier one */
+	stop(&w[0]);
+	bed_said(bed, "off params(active 2048/18) on off release");
+}
+
+static void release_that_is_refused(void **state)
+{
+	struct scan_params active = plain;
+
+	active.active = true;
+	bed->discovery_type = 6;
+	bed->release_status = 0x0b;
+	start(&w[0], &active);
+	discovering(6, true);
+	stop(&w[0]);
+	bed_said(bed, "off params(active 2048/18) on off release");
+	start(&w[0], &plain);
+	bed_said(bed, "off params(passive 2048/18) on");
+}
+
+static void wanted_again_while_releasing(void **state)
+{
+	struct scan_params active = plain;
+
+	active.active = true;
+	start(&w[0], &active);
+	w[0].scanner = scanner_free(w[0].scanner);
+	start(&w[0], &plain);
+	bed_said(bed, "off params(active 2048/18) on off params(passive 2048/18) on");
+	stop(&w[0]);
+	bed_said(bed, "off release");
 }
 
 /* --- reports --- */
@@ -989,7 +1114,14 @@ int main(void)
 		T(controller_that_never_answers),
 		T(silence_is_suspicious),
 		T(goes_on_for_a_pending_connect),
-		T(the_kernel_takes_over_when_nobody_else_wants),
+		T(a_connect_replaces_our_scan),
+		T(the_kernel_listens_by_itself),
+		T(the_kernel_does_not_listen),
+		T(the_kernel_creates_the_connection_at_once),
+		T(the_kernel_is_told_that_no_discovery_is_left),
+		T(the_kernel_noticed_by_itself),
+		T(release_that_is_refused),
+		T(wanted_again_while_releasing),
 		T(advertisement_and_response_apart),
 		T(a_response_goes_with_the_scannable_advertisement),
 		T(what_was_said_before_is_not_its_business),
