@@ -84,7 +84,7 @@ with case("unplugged with a scan, a pending connect and a link: everything is an
         waiting = adapter.send("Connect", "ss", ABSENT, "random", options={"timeout_ms": 60000})
         time.sleep(0.5)
         controllers("stop")
-        with raises("NotPowered"):
+        with raises("NotFound"):  # there is no such adapter any more
             adapter.result(waiting)
         connection.wait("Disconnected", 15)
         eventually(lambda: not objects("Connection1") and not objects("Scanner1") and not objects("Adapter1"), 15,
