@@ -14,7 +14,7 @@ def scripted(*arguments):
     """The scripted peer on hci1, with its address."""
     with peer("scripted-peer", "--device", "1", *arguments, ready=None) as p:
         found = p.wait(r"^ready address=(\S+) type=(\S+)", 60)
-        p.address, p.kind = found[1], found[2]
+        p.address, p.kind = found[1].upper(), found[2]
         yield p
 
 
@@ -92,7 +92,7 @@ with scripted() as p:
         equal(theirs.result(serial), path, "the other's connection")
         connection = Object(path, "Connection1")
         equal(len(connection.get("Holders")), 2, "holders")
-        equal(connect(adapter, p.address, p.kind).path, path, "a third call's connection")
+        equal(connect(adapter, p.address, p.kind, lifetime="caller").path, path, "a third call's connection")
 
     with case("a killed client leaves the link to the other, the last one takes it down"):
         other.close()
