@@ -3,7 +3,8 @@
 
 Tests must see what a library hides: the order of replies and signals, two calls under way at once, a
 client that dies in the middle or never reads. Nothing happens behind the caller's back: messages are
-read only inside wait_*() and call(), and signals stay in `signals` until somebody takes them.
+read only inside wait_*() and call(), where a Ping is answered, and signals stay in `signals` until
+somebody takes them.
 
 Values: integers int, b bool, d float, s o g str, ay bytes, other arrays list, a{..} dict, structs
 tuple, h a descriptor (int, owned by the caller). A variant is read as its value. A variant to be
@@ -247,13 +248,23 @@ class Bus:
         if body.fds:
             fields.append((FDS, ("u", len(body.fds))))
         head.data += struct.pack("<cBBBII", b"l", CALL, 0, 1, len(body.data), self.serial)
-        head.value("a(yv)", fields)
-        head.pad(8)
-        data = bytes(head.data + body.data)
+        data = self.framed(head, fields) + bytes(body.data)
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("%di" % len(body.fds), *body.fds))]
         sent = self.sock.sendmsg([data], rights if body.fds else [])
         self.sock.sendall(data[sent:])
         return self.serial
+
+    def framed(self, head, fields):
+        head.value("a(yv)", fields)
+        head.pad(8)
+        return bytes(head.data)
+
+    def answer_ping(self, call):
+        """What every D-Bus library does by itself, and only while its connection is read."""
+        head = Writer()
+        self.serial += 1
+        head.data += struct.pack("<cBBBII", b"l", REPLY, 1, 1, 0, self.serial)
+        self.sock.sendall(self.framed(head, [(DESTINATION, ("s", call.sender)), (REPLY_SERIAL, ("u", call.serial))]))
 
     # Receiving
 
@@ -296,6 +307,8 @@ class Bus:
             self.replies[message.reply_to] = message
         elif message.kind == SIGNAL:
             self.signals.append(message)
+        elif message.kind == CALL and message.member == "Ping":
+            self.answer_ping(message)
         return True
 
     def wait_reply(self, serial, timeout=30):
