@@ -364,6 +364,12 @@ async def scan_daemon_dies(w):
 async def scan_adapter_goes(w):
     w.mock.on_stream = lambda s, p, a: s.send(end("org.aioble.Error.NotPowered"))
     check(await w.run("scan"), 9, "NotPowered")
+    w.mock.on_stream = lambda s, p, a: s.send(end("org.aioble.Error.NotFound"))
+    check(await w.run("scan"), 9, "NotFound")
+    w.mock.failures = {"Connect": [Failure("NotFound", "the adapter is gone")],
+                       "Scan": [Failure("org.freedesktop.DBus.Error.UnknownObject", "the adapter is gone")]}
+    check(await w.run("connect", PEER), 9, "gone")
+    check(await w.run("scan"), 9, "gone")
     w.mock.failures["Scan"] = [Failure("NotPowered", "hci0 is off")]
     check(await w.run("scan"), 9, "hci0 is off")
 

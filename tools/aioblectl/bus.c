@@ -371,7 +371,7 @@ int ctl_find_adapter(struct ctl *c, char **ret)
 	text_addf(&culprit, "adapter%s%s", *c->adapter ? " " : "", c->adapter);
 	r = ctl_call(c, steal(&m), text_str(&culprit), &reply);
 	if (r)
-		return r == CTL_NOT_FOUND ? CTL_NO_ADAPTER : r;
+		return ctl_on_adapter(r);
 	r = ctl_read(c, reply, "o", &path);
 	if (r)
 		return r;

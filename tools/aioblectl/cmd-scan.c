@@ -350,7 +350,7 @@ static void on_end(struct scan *s, const struct record *r)
 	if (strcmp(reason, "duration") == 0)
 		ctl_done(s->c, is_goal(s) ? not_seen(s) : CTL_OK);
 	else
-		ctl_done(s->c, ctl_fail_reason(s->c, reason, hci, "scan"));
+		ctl_done(s->c, ctl_on_adapter(ctl_fail_reason(s->c, reason, hci, "scan")));
 }
 
 static void on_record(struct stream *stream, const struct record *r, void *userdata)
@@ -444,7 +444,7 @@ static int open_scanner(struct scan *s, const char *adapter)
 	int fd, r;
 
 	append_options(s, m);
-	r = ctl_call(s->c, steal(&m), "scan", &made);
+	r = ctl_on_adapter(ctl_call(s->c, steal(&m), "scan", &made));
 	if (!r)
 		r = ctl_read(s->c, made, "o", &path);
 	if (r)

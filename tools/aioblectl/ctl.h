@@ -246,6 +246,12 @@ int ctl_objects(struct ctl *c, json_object **ret);
 int ctl_properties(struct ctl *c, const char *path, const char *iface, const char *culprit,
                    json_object **ret);
 
+/** ctl_on_adapter() - the exit code of what was asked of an adapter: the only thing that can be missing is that itself */
+static inline int ctl_on_adapter(int code)
+{
+	return code == CTL_NOT_FOUND ? CTL_NO_ADAPTER : code;
+}
+
 /** ctl_find_adapter() - path of the adapter of -a, or of the first. Return: 0 or an exit code. */
 int ctl_find_adapter(struct ctl *c, char **ret);
 

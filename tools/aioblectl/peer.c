@@ -149,7 +149,7 @@ static int make_link(struct ctl *c, const struct wanted *w, const struct peer_co
 	ctl_must(sd_bus_message_append(m, "ss", w->address, type));
 	connect_options(c, m, how);
 	text_addf(&culprit, "connect %s (%s%s)", w->address, type, how->type ? "" : ", see --type");
-	r = ctl_call(c, steal(&m), text_str(&culprit), &reply);
+	r = ctl_on_adapter(ctl_call(c, steal(&m), text_str(&culprit), &reply));
 	if (!r)
 		r = ctl_read(c, reply, "o", &path);
 	if (r)
