@@ -279,7 +279,7 @@ static void rest_print(enum value_kind kind, const uint8_t *p, size_t len, bool 
 int value_print(const struct value_format *f, const void *data, size_t len, bool terminal,
                 struct text *ret)
 {
-	const uint8_t *p = data;
+	const uint8_t *p = len ? data : (const uint8_t *)""; /* no value may come as NULL */
 
 	text_add(ret, "", 0);
 	for (size_t i = 0, used = 0; used < len || (i == 0 && f->fields[0].size == 0); i++) {
@@ -331,7 +331,7 @@ static json_object *rest_json(enum value_kind kind, const uint8_t *p, size_t len
 json_object *value_json(const struct value_format *f, const void *data, size_t len)
 {
 	json_object *list = json_object_new_array(), *only;
-	const uint8_t *p = data;
+	const uint8_t *p = len ? data : (const uint8_t *)""; /* no value may come as NULL */
 
 	for (size_t i = 0, used = 0; used < len || (i == 0 && f->fields[0].size == 0); i++) {
 		const struct value_field *field = field_at(f, i);
@@ -603,14 +603,11 @@ static int parse(const struct value_format *f, size_t *field, const char *s, siz
                  struct text *ret, struct text *why)
 {
 	_cleanup_(freep) char *copy = strndup(s, len);
+	size_t until_nul = strlen(copy);
 	const struct value_field *at;
 	char *rest = copy;
 	int r = 0;
 
-	if (field_at(f, *field)->size && strlen(copy) != len) {
-		text_adds(why, "a NUL byte is no part of a number");
-		return -EINVAL;
-	}
 	for (; r >= 0 && rest; (*field)++) {
 		char *word;
 
@@ -623,6 +620,10 @@ static int parse(const struct value_format *f, size_t *field, const char *s, siz
 			break;
 		word = strsep(&rest, SEPARATORS);
 		r = word_parse(at, word, ret, why);
+	}
+	if (r >= 0 && until_nul != len) {
+		text_adds(why, "a NUL byte is no part of a number");
+		return -EINVAL;
 	}
 	return r;
 }
