@@ -108,6 +108,13 @@ static const char *do_block(struct fake_daemon *d, char **args)
 	return NULL;
 }
 
+static void tell_features(struct fake_daemon *d, const struct fake_link *l)
+{
+	uint8_t ev[12] = { HCIP_LE_REMOTE_FEATURES, 0, l->handle & 0xff, l->handle >> 8 };
+
+	fake_hci_event(d->fk, l->index, HCIP_EV_LE_META, ev, sizeof(ev));
+}
+
 static const char *do_up(struct fake_daemon *d, char **args)
 {
 	struct fake_link *l = fake_link(d->fk, (size_t)number(args, 1));
@@ -115,6 +122,7 @@ static const char *do_up(struct fake_daemon *d, char **args)
 	if (l->state != FAKE_LINK_PENDING || fake_link_cancelled(l))
 		return "error cancelled";
 	fake_link_up(l, (uint16_t)number(args, 2));
+	tell_features(d, l); /* the kernel asks for them first thing: that the peer answers proves the link */
 	say_fd(d, "ok", l->far);
 	return "";
 }
@@ -131,7 +139,6 @@ static const char *do_drop(struct fake_daemon *d, char **args)
 
 	if (l->state != FAKE_LINK_UP)
 		return "error not up";
-	(void)shutdown(l->far, SHUT_RDWR); /* the test has a copy */
 	fake_link_drop(l, (uint8_t)number(args, 2));
 	return NULL;
 }

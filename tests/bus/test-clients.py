@@ -62,7 +62,7 @@ class Death(TestCase):
         """The call is read when its sender has left already."""
         async with Daemon() as d:
             c = await d.new_client()
-            c.bus.send(Message(destination="org.aioble", path=HCI0, interface=ADAPTER, member="Connect",
+            await c.bus.send(Message(destination="org.aioble", path=HCI0, interface=ADAPTER, member="Connect",
                                signature="ssa{sv}", body=[OTHER, "random", options(timeout_ms=0)]))
             await asyncio.sleep(0)
             c.close()

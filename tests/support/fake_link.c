@@ -238,6 +238,8 @@ static void end(struct fake_link *l, int err)
 {
 	l->state = FAKE_LINK_DOWN;
 	l->err = err;
+	if (l->far >= 0)
+		(void)shutdown(l->far, SHUT_RDWR); /* the test may have a copy */
 	closep(&l->far);
 	l->far = -1;
 }
