@@ -238,6 +238,7 @@ static void model_request(const uint8_t *pdu, size_t len, struct wr *w, void *da
 	struct model_db *db = data;
 	struct att_by_type by_type;
 	struct att_find_by_type find;
+	struct att_prepare prepare;
 	struct att_range range;
 	uint16_t handle = pdu[1] | pdu[2] << 8;
 
@@ -253,6 +254,12 @@ static void model_request(const uint8_t *pdu, size_t len, struct wr *w, void *da
 		answer_find(db, &find, w);
 	else if (pdu[0] == ATT_READ_REQ)
 		answer_read(db, handle, w);
+	else if (pdu[0] == ATT_WRITE_REQ)
+		att_put_write_rsp(w);
+	else if (pdu[0] == ATT_PREPARE_REQ && att_parse_prepare(pdu, len, &prepare) == 0)
+		att_put_prepare_rsp(w, &prepare);
+	else if (pdu[0] == ATT_EXECUTE_REQ)
+		att_put_execute_rsp(w);
 	if (wr_len(w) == 0)
 		att_put_error(w, pdu[0], handle, ATT_ERR_NOT_FOUND);
 }

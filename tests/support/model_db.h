@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A remote database for tests: attributes in a row, and a server over them that answers what
- * discovery asks, filling each answer as far as the ATT_MTU lets it.
+ * discovery asks, filling each answer as far as the ATT_MTU lets it, and accepts what is written.
  */
 #pragma once
 
