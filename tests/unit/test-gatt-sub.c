@@ -473,6 +473,22 @@ static void a_new_one_hears_the_next_value(void **state)
 	assert_int_equal(b.heard, 1);
 }
 
+static void a_new_one_behind_others_hears_the_next_value(void **state)
+{
+	struct who d;
+
+	two_on_air();
+	who_init(&d, true, false);
+	a.on_value = put_on;
+	victim = &d;
+	PLAY("< 1b 03 00 01");
+	assert_int_equal(b.heard, 1);
+	assert_int_equal(d.heard, 0);
+	PLAY("< 1b 03 00 02; =");
+	assert_int_equal(d.heard, 1);
+	assert_int_equal(gatt_unsubscribe(bed.gc, NULL, &d.sub, 0), 0);
+}
+
 static void the_client_goes(void **state)
 {
 	two_on_air();
@@ -599,6 +615,7 @@ int main(void)
 		T(one_sends_the_next_away),
 		T(one_sends_the_one_before_away),
 		T(a_new_one_hears_the_next_value),
+		T(a_new_one_behind_others_hears_the_next_value),
 		T(the_client_goes),
 		T(the_link_goes),
 		T(link_down),
