@@ -11,7 +11,9 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "aiobled/cleanup.h"
 
@@ -19,7 +21,9 @@
 
 struct loop {
 	struct event_base *base;
-	struct event *wake; /* libevent has no timeout argument: this event bounds the wait */
+	struct event *wake; /* libevent has no timeout argument: this timer bounds the wait */
+	int wake_fd;
+	uint64_t wake_due_us; /* what the timer is set to; UINT64_MAX: it is not */
 	struct list timers;
 	struct list deferred;
 	uint64_t (*idle)(void *data);
@@ -46,8 +50,40 @@ static void loop_refresh_now(struct loop *loop)
 		loop->now_us = clock_us();
 }
 
-static void on_wake(_unused_ evutil_socket_t fd, _unused_ short what, _unused_ void *data)
+static void on_wake(evutil_socket_t fd, _unused_ short what, void *data)
 {
+	struct loop *loop = data;
+	uint64_t times;
+
+	(void)!read(fd, &times, sizeof(times));
+	loop->wake_due_us = UINT64_MAX;
+}
+
+/*
+ * The timer may ring too early but not too late: deadlines far off that come and go with every request then cost no system
+ * call, where libevent's own timers cost one in every pass.
+ */
+static int wake_by(struct loop *loop, uint64_t due_us)
+{
+	struct itimerspec t = {.it_value = {.tv_sec = (time_t)(due_us / 1000000),
+	                                    .tv_nsec = (long)(due_us % 1000000) * 1000}};
+
+	if (due_us >= loop->wake_due_us)
+		return 0;
+	if (timerfd_settime(loop->wake_fd, TFD_TIMER_ABSTIME, &t, NULL) < 0)
+		return -errno;
+	loop->wake_due_us = due_us;
+	return 0;
+}
+
+static int wake_new(struct loop *loop)
+{
+	loop->wake_due_us = UINT64_MAX;
+	loop->wake_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (loop->wake_fd < 0)
+		return -errno;
+	loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
+	return loop->wake && event_add(loop->wake, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 static struct event_base *base_new(void)
@@ -57,8 +93,7 @@ static struct event_base *base_new(void)
 
 	if (!cfg)
 		return NULL;
-	/* precise timers, and no thread locks: everything lives in one thread */
-	(void)event_config_set_flag(cfg, EVENT_BASE_FLAG_PRECISE_TIMER);
+	/* no thread locks: everything lives in one thread */
 	(void)event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
 	base = event_base_new_with_config(cfg);
 	event_config_free(cfg);
@@ -68,18 +103,19 @@ static struct event_base *base_new(void)
 int loop_new(struct loop **ret)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
+	int r;
 
 	if (!loop)
 		return -ENOMEM;
 	list_init(&loop->timers);
 	list_init(&loop->deferred);
 	loop->idle_due_us = UINT64_MAX;
+	loop->wake_fd = -1;
 	loop->base = base_new();
-	if (loop->base)
-		loop->wake = evtimer_new(loop->base, on_wake, NULL);
-	if (!loop->wake) {
+	r = loop->base ? wake_new(loop) : -ENOMEM;
+	if (r < 0) {
 		loop_free(loop);
-		return -ENOMEM;
+		return r;
 	}
 	loop_refresh_now(loop);
 	*ret = loop;
@@ -107,6 +143,7 @@ struct loop *loop_free(struct loop *loop)
 		event_free(loop->wake);
 	if (loop->base)
 		event_base_free(loop->base);
+	closep(&loop->wake_fd);
 	free(loop);
 	return NULL;
 }
@@ -123,8 +160,8 @@ void loop_set_idle(struct loop *loop, uint64_t (*fn)(void *data), void *data)
 	loop->idle_due_us = fn ? 0 : UINT64_MAX;
 }
 
-/* How long the next poll may wait: 0, or until the first timer or the idle hook's wish. */
-static uint64_t loop_wait_us(const struct loop *loop)
+/* Until when the next poll may wait: for the first timer or the idle hook's wish; 0: not at all. */
+static uint64_t loop_due_us(const struct loop *loop)
 {
 	uint64_t due = loop->idle_due_us;
 
@@ -132,33 +169,19 @@ static uint64_t loop_wait_us(const struct loop *loop)
 		return 0;
 	if (!list_empty(&loop->timers))
 		due = MIN(due, list_entry(loop->timers.next, struct timer, link)->due_us);
-	if (due == UINT64_MAX)
-		return UINT64_MAX;
-	return due > loop->now_us ? due - loop->now_us : 0;
+	return due > loop->now_us ? due : 0;
 }
 
 static int loop_poll(struct loop *loop, bool wait)
 {
-	uint64_t wait_us = wait ? loop_wait_us(loop) : 0;
-	int flags = EVLOOP_ONCE;
-	int r;
+	uint64_t due_us = wait ? loop_due_us(loop) : 0;
+	/* without ONCE libevent polls on while any descriptor stays ready, as the bus's does until the idle hook */
+	int flags = EVLOOP_ONCE | (due_us == 0 ? EVLOOP_NONBLOCK : 0);
+	int r = wake_by(loop, due_us == 0 ? UINT64_MAX : due_us);
 
-	if (wait_us == 0) {
-		/* without ONCE libevent polls on while any descriptor stays ready, as the bus's does until the idle hook */
-		flags |= EVLOOP_NONBLOCK;
-	} else if (wait_us != UINT64_MAX) {
-		struct timeval tv = {.tv_sec = (time_t)(wait_us / 1000000),
-		                     .tv_usec = (suseconds_t)(wait_us % 1000000)};
-
-		if (evtimer_add(loop->wake, &tv) < 0)
-			return -ENOMEM;
-	} else {
-		flags |= EVLOOP_NO_EXIT_ON_EMPTY;
-	}
-	r = event_base_loop(loop->base, flags);
-	if (!(flags & EVLOOP_NONBLOCK))
-		(void)evtimer_del(loop->wake);
-	return r < 0 ? -EIO : 0;
+	if (r < 0)
+		return r;
+	return event_base_loop(loop->base, flags) < 0 ? -EIO : 0;
 }
 
 static void loop_run_timers(struct loop *loop)
