@@ -324,9 +324,19 @@ static struct gatt_characteristic *next_characteristic(struct gatt_client *gc,
 	return NULL;
 }
 
+/*
+ * A characteristic that notifies or indicates has a CCCD (3.3.3.3), so where it has one handle more, that is it, and nobody
+ * needs to ask. Asking costs a request each on databases with 128-bit UUIDs.
+ */
+static bool has_only_cccd(const struct gatt_characteristic *chr)
+{
+	return chr->properties & (GATT_NOTIFY | GATT_INDICATE) &&
+	       chr->end_handle - chr->handle == 1;
+}
+
 static bool has_gap(const struct gatt_characteristic *chr, uint16_t from)
 {
-	return chr->end_handle > chr->handle && chr->end_handle >= from;
+	return chr->end_handle > chr->handle && chr->end_handle >= from && !has_only_cccd(chr);
 }
 
 /*
@@ -408,17 +418,30 @@ static int gaps_done(struct discover *d)
 
 static const struct phase phase_gaps = {ask_info, take_gaps, gaps_done};
 
+static int note_cccd(struct discover *d, struct gatt_characteristic *chr)
+{
+	struct uuid cccd = uuid_from16(UUID_CCCD);
+
+	return has_only_cccd(chr)
+	               ? remote_descriptor(d->p.gc, d->gen, chr, chr->end_handle, &cccd)
+	               : 0;
+}
+
 static int begin_gaps(struct discover *d)
 {
 	struct gatt_client *gc = d->p.gc;
 	struct gatt_characteristic *chr, *next;
+	int r = 0;
 
 	remote_sweep_outline(gc, d->gen);
-	for (chr = next_characteristic(gc, NULL); chr; chr = next) {
+	for (chr = next_characteristic(gc, NULL); chr && r == 0; chr = next) {
 		next = next_characteristic(gc, chr);
 		if (!next || next->service != chr->service)
 			remote_set_end(gc, chr, chr->service->end_handle);
+		r = note_cccd(d, chr);
 	}
+	if (r < 0)
+		return r;
 	d->phase = &phase_gaps;
 	d->range.end = 0;
 	return gaps_done(d);

@@ -60,19 +60,28 @@ static void add_characteristic(struct model_db *db, const struct uuid *u)
 {
 	struct model_attr *decl = attr_new(db, 0x2803);
 
-	put(decl, "\x12", 1);
+	put(decl, "\x02", 1);
 	put16(decl, db->next);
 	put_uuid(decl, u);
 	attr_new(db, 0)->type = *u;
 }
 
-static struct model_attr *last_service(struct model_db *db)
+static struct model_attr *last_of(struct model_db *db, uint16_t type, uint16_t other_type)
 {
 	for (size_t i = db->n; i > 0; i--)
-		if (uuid_equal16(&db->attrs[i - 1].type, 0x2800) ||
-		    uuid_equal16(&db->attrs[i - 1].type, 0x2801))
+		if (uuid_equal16(&db->attrs[i - 1].type, type) ||
+		    uuid_equal16(&db->attrs[i - 1].type, other_type))
 			return &db->attrs[i - 1];
 	return NULL;
+}
+
+static void add_descriptor(struct model_db *db, const struct uuid *u)
+{
+	struct model_attr *decl = last_of(db, 0x2803, 0x2803);
+
+	attr_new(db, 0)->type = *u;
+	if (decl && uuid_equal16(u, 0x2902))
+		decl->value[0] |= 0x10;
 }
 
 static void add_include(struct model_db *db, const char *range)
@@ -91,7 +100,7 @@ static void add_include(struct model_db *db, const char *range)
 
 static void add_one(struct model_db *db, const char *token)
 {
-	struct model_attr *s = last_service(db);
+	struct model_attr *s = last_of(db, 0x2800, 0x2801);
 	struct uuid u;
 
 	switch (*token) {
@@ -116,7 +125,8 @@ static void add_one(struct model_db *db, const char *token)
 		add_characteristic(db, &u);
 		break;
 	case 'D':
-		attr_new(db, 0)->type = token_uuid(token + 1);
+		u = token_uuid(token + 1);
+		add_descriptor(db, &u);
 		break;
 	default:
 		fail_msg("no such token: %s", token);

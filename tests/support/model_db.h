@@ -28,7 +28,7 @@ void model_init(struct model_db *db);
 /*
  * model_add() - attributes from a text: P180d primary service, S180f secondary service, Iab-cd
  * include of the service at those handles (decimal), C2a37 characteristic with its value, D2902
- * descriptor, @40 go on at handle 40 (decimal), E40 the last service ends at handle 40. UUIDs with
+ * descriptor (2902: the characteristic notifies), @40 go on at handle 40 (decimal), E40 the last service ends at handle 40. UUIDs with
  * four digits or in full; L1234 after a letter stands for a full UUID made of it.
  */
 void model_add(struct model_db *db, const char *text);

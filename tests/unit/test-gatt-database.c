@@ -155,13 +155,16 @@ static const struct {
 	{"5 services, 25 attributes",
          "P1800 C2a00 C2a01 P1801 C2a05 D2902 P180a C2a29 C2a24 P180f C2a19 D2902 "
          "P180d C2a37 D2902 C2a38",
-         517, 5},
+         517, 4},
 	{"5 services, 25 attributes, to the last handle",
          "P1800 C2a00 C2a01 P1801 C2a05 D2902 P180a C2a29 C2a24 "
          "P180f C2a19 D2902 P180d C2a37 D2902 C2a38 E65535",
-         517, 5},
+         517, 4},
 	{"no descriptors", "P1800 C2a00 C2a01 P1801 C2a05", 517, 4},
-	{"one gap", "P1800 C2a00 C2a01 P1801 C2a05 D2902", 517, 5},
+	{"one gap", "P1800 C2a00 C2a01 P1801 C2a05 D2901", 517, 5},
+	{"one gap that must be a CCCD", "P1800 C2a00 C2a01 P1801 C2a05 D2902", 517, 4},
+	{"such gaps between long UUIDs", "P1800 CL0000 D2902 CL0001 D2902 CL0003 D2902", 517, 4},
+	{"a CCCD that is not alone", "P1800 CL0000 D2902 D2901 CL0001 D2902", 517, 5},
 	{"gaps far apart, large MTU: one answer",
          "P1800 C2a00 D2901 C2a01 C2a02 C2a03 C2a04 C2a05 C2a06 D2901", 517, 5},
 	{"gaps far apart, small MTU: none wasted",
@@ -267,6 +270,8 @@ static void add_random_service(void)
 	for (uint32_t chrs = roll(6) + (uuid_equal16(&db.attrs[db.n - 1].type, 0x2801) ? 1 : 0);
 	     chrs > 0; chrs--) {
 		add_random('C');
+		if (roll(3) == 0)
+			model_add(&db, "D2902");
 		for (uint32_t n = roll(4); n > 0; n--) {
 			add_random_gap();
 			add_random('D');
