@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * bench-client SUBJECT ADDRESS MEASURE [NUMBER]: measures one thing and prints "name value" lines.
+ * bench-client SUBJECT ADDRESS MEASURE [NUMBER]: measures one thing and prints "name value" lines. BENCH_PID is the daemon
+ * whose processor time is counted; without it that of this process is, for the floor has no daemon.
  */
 #include "bench.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,7 +20,10 @@
 #include "aiobled/bytes.h"
 #include "aiobled/cleanup.h"
 
-#define READS 60
+#define READS       60
+#define LATENCIES   60
+#define INTERVAL_US 5000 /* of the notifications whose latency is taken */
+#define QUIET_MS    3000 /* after this long without anything, nothing more is coming */
 
 uint64_t now_us(void)
 {
@@ -42,9 +47,20 @@ void die(const char *fmt, ...)
 
 bool wait_fd(int fd, short events, int timeout_ms)
 {
-	struct pollfd p = { .fd = fd, .events = events };
+	struct pollfd p = {.fd = fd, .events = events};
 
 	return poll(&p, 1, timeout_ms) > 0;
+}
+
+static double cpu_us(void)
+{
+	const char *pid = getenv("BENCH_PID");
+	clockid_t clock = CLOCK_PROCESS_CPUTIME_ID;
+	struct timespec ts;
+
+	if ((pid && clock_getcpuclockid(atoi(pid), &clock) != 0) || clock_gettime(clock, &ts) < 0)
+		die("no processor time of %s", pid ? pid : "ours");
+	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
 }
 
 static void say(const char *name, double value)
@@ -64,16 +80,19 @@ static void measure_read(const struct subject *s, const char *address, _unused_ 
 {
 	uint64_t took[READS], begin;
 	uint8_t value[VALUE_MAX];
+	double cpu;
 
 	s->connect(address);
 	(void)s->resolve();
-	s->choose(UUID_READ);
+	s->choose(UUID_COUNT);
 	(void)s->read(value);
+	cpu = cpu_us();
 	for (int i = 0; i < READS; i++) {
 		begin = now_us();
 		(void)s->read(value);
 		took[i] = now_us() - begin;
 	}
+	say("read_cpu_us", (cpu_us() - cpu) / READS);
 	qsort(took, READS, sizeof(took[0]), by_size);
 	say("read_us", (double)took[READS / 2]);
 	s->disconnect();
@@ -98,30 +117,93 @@ static void measure_connect(const struct subject *s, const char *address, int ch
 	say("disconnect_ms", (double)(now_us() - begin) / 1000);
 }
 
-static void flood(const struct subject *s, const char *address, int count, bool by_fd)
+/* from the link to the value of one characteristic whose UUID is known */
+static void measure_uuid(const struct subject *s, const char *address, _unused_ int number)
 {
-	uint8_t request[8], value[VALUE_MAX];
+	uint8_t value[VALUE_MAX];
+	uint64_t begin;
+
+	s->connect(address);
+	begin = now_us();
+	if (s->read_uuid(UUID_COUNT, value) != 4)
+		die("another value");
+	say("uuid_ms", (double)(now_us() - begin) / 1000);
+	s->disconnect();
+}
+
+static uint32_t count_of(const struct subject *s)
+{
+	uint8_t value[VALUE_MAX];
+	struct rd r = rd_init(value, s->read(value));
+
+	return rd_le32(&r);
+}
+
+/* Write Commands through a descriptor, until the peer has counted them all */
+static void measure_command(const struct subject *s, const char *address, int count)
+{
+	static const uint8_t value[20] = {1};
+	uint64_t begin, took;
+	uint32_t before, got;
+	double cpu;
+
+	s->connect(address);
+	(void)s->resolve();
+	s->choose(UUID_COUNT);
+	s->open_write();
+	before = count_of(s);
+	cpu = cpu_us();
+	begin = now_us();
+	for (int i = 0; i < count; i++)
+		s->command(value, sizeof(value));
+	do {
+		got = count_of(s) - before;
+		took = now_us() - begin;
+	} while (got < (uint32_t)count && took < QUIET_MS * 1000);
+	say("commands_per_s", got * 1e6 / (double)took);
+	say("cpu_us", (cpu_us() - cpu) / count);
+	say("lost", (double)count - got);
+	s->disconnect();
+}
+
+/* ask the peer for values: 20 bytes, the time of sending behind their number */
+static bool order(const struct subject *s, const char *address, int count, uint32_t interval_us,
+                  bool by_fd, double *ret_cpu_us)
+{
+	uint8_t request[8];
 	struct wr w = wr_init(request, sizeof(request));
-	uint64_t first = 0, last = 0;
-	int got = 0;
 
 	s->connect(address);
 	(void)s->resolve();
 	s->choose(UUID_FLOOD);
-	if (!s->subscribe(by_fd)) {
+	if (!s->subscribe(by_fd))
+		return false;
+	wr_le16(&w, (uint16_t)count);
+	wr_le16(&w, 20);
+	wr_le32(&w, interval_us);
+	*ret_cpu_us = cpu_us();
+	s->write(request, wr_len(&w));
+	return true;
+}
+
+static void flood(const struct subject *s, const char *address, int count, bool by_fd)
+{
+	uint64_t first = 0, last = 0;
+	uint8_t value[VALUE_MAX];
+	double cpu;
+	int got = 0;
+
+	if (!order(s, address, count, 0, by_fd, &cpu)) {
 		s->disconnect();
 		return;
 	}
-	wr_le16(&w, (uint16_t)count);
-	wr_le16(&w, 20);
-	wr_le32(&w, 0);
-	s->write(request, wr_len(&w));
-	while (got < count && s->next(value, 3000) >= 0) {
+	while (got < count && s->next(value, QUIET_MS) >= 0) {
 		last = now_us();
 		if (got++ == 0)
 			first = last;
 	}
 	say("delivered_per_s", got > 1 ? (got - 1) * 1e6 / (double)(last - first) : 0);
+	say("cpu_us", got > 1 ? (cpu_us() - cpu) / got : 0);
 	say("lost", count - got);
 	say("said_lost", (double)s->dropped());
 	s->disconnect();
@@ -137,22 +219,75 @@ static void measure_flood_signal(const struct subject *s, const char *address, i
 	flood(s, address, count, false);
 }
 
-/* reports until three quiet seconds have passed; the peer counts what it sends */
+/* from the peer's clock, which is ours, to the value in hand; nothing is in a hurry */
+static void latency(const struct subject *s, const char *address, bool by_fd)
+{
+	uint64_t took[LATENCIES], now;
+	uint8_t value[VALUE_MAX];
+	int n = 0, len;
+	double cpu;
+
+	if (!order(s, address, LATENCIES, INTERVAL_US, by_fd, &cpu)) {
+		s->disconnect();
+		return;
+	}
+	while (n < LATENCIES && (len = s->next(value, QUIET_MS)) >= 0) {
+		struct rd r = rd_init(value, (size_t)len);
+
+		now = now_us();
+		(void)rd_le32(&r);
+		took[n++] = now - rd_le64(&r);
+	}
+	if (n < LATENCIES)
+		die("%d of %d values", n, LATENCIES);
+	qsort(took, LATENCIES, sizeof(took[0]), by_size);
+	say("latency_us", (double)took[LATENCIES / 2]);
+	say("latency_cpu_us", (cpu_us() - cpu) / LATENCIES);
+	s->disconnect();
+}
+
+static void measure_latency_fd(const struct subject *s, const char *address, _unused_ int number)
+{
+	latency(s, address, true);
+}
+
+static void measure_latency_signal(const struct subject *s, const char *address,
+                                   _unused_ int number)
+{
+	latency(s, address, false);
+}
+
+/* a first pass, in which every address is seen once, ends with silence */
+static void warm_up(const struct subject *s)
+{
+	if (s->next_report(30000) < 0)
+		die("no reports");
+	while (s->next_report(QUIET_MS / 2) >= 0)
+		;
+	(void)puts("warm");
+	(void)fflush(stdout);
+}
+
+/* reports until some quiet time has passed; the peer counts what it sends */
 static void measure_scan(const struct subject *s, _unused_ const char *address, int count)
 {
 	uint64_t first = 0, last = 0;
 	int got = 0, n;
+	double cpu;
 
 	s->scan();
 	(void)puts("scanning");
 	(void)fflush(stdout);
-	while (got < count && (n = s->next_report(3000 + (got ? 0 : 12000))) >= 0) {
+	warm_up(s);
+	cpu = cpu_us();
+	while (got < count && (n = s->next_report(QUIET_MS + (got ? 0 : 12000))) >= 0) {
 		last = now_us();
 		if (!got)
 			first = last;
 		got += n;
 	}
 	say("reports", got);
+	say("cpu_us", got ? (cpu_us() - cpu) / got : 0);
 	say("reports_per_s", got > 1 ? (got - 1) * 1e6 / (double)(last - first) : 0);
 }
 
@@ -180,13 +315,22 @@ static int measure_start(char **argv)
 
 	if (sd_bus_open_system(&bus) < 0)
 		die("no system bus");
-	if (asprintf(&match, "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'", argv[0]) < 0)
+	if (asprintf(&match,
+	             "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%"
+	             "s'",
+	             argv[0]) < 0)
 		die("no memory");
 	if (sd_bus_add_match(bus, NULL, match, NULL, NULL) < 0)
 		die("no match");
 	begin = now_us();
 	pid = fork();
 	if (pid == 0) {
+		/* whoever reads our output waits for its end: the daemon must not hold it open */
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		for (int fd = 0; fd < 3; fd++)
+			(void)dup2(null, fd);
+		(void)setsid();
 		(void)execv(argv[1], argv + 1);
 		_exit(127);
 	}
@@ -194,7 +338,8 @@ static int measure_start(char **argv)
 		_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 		int r = sd_bus_process(bus, &m);
 
-		if (r > 0 && m && sd_bus_message_is_signal(m, "org.freedesktop.DBus", "NameOwnerChanged"))
+		if (r > 0 && m &&
+		    sd_bus_message_is_signal(m, "org.freedesktop.DBus", "NameOwnerChanged"))
 			break;
 		if (r == 0 && sd_bus_wait(bus, 10000000) <= 0)
 			die("%s never took the name %s", argv[1], argv[0]);
@@ -206,14 +351,24 @@ static int measure_start(char **argv)
 
 int main(int argc, char **argv)
 {
-	static const struct subject *const subjects[] = { &subject_floor, &subject_bluez, &subject_aiobled };
+	static const struct subject *const subjects[] = {&subject_floor, &subject_bluez,
+	                                                 &subject_aiobled};
 	static const struct {
 		const char *name;
 		void (*run)(const struct subject *s, const char *address, int number);
+		bool fresh;
 	} measures[] = {
-		{ "read", measure_read },	  { "connect", measure_connect },
-		{ "flood-fd", measure_flood_fd }, { "flood-signal", measure_flood_signal },
-		{ "scan", measure_scan },	  { "hold", measure_hold },
+		{"read", measure_read, false},
+		{"connect", measure_connect, true},
+		{"reconnect", measure_connect, false},
+		{"uuid", measure_uuid, true},
+		{"command", measure_command, false},
+		{"flood-fd", measure_flood_fd, false},
+		{"flood-signal", measure_flood_signal, false},
+		{"latency-fd", measure_latency_fd, false},
+		{"latency-signal", measure_latency_signal, false},
+		{"scan", measure_scan, false},
+		{"hold", measure_hold, false},
 	};
 
 	if (argc >= 4 && strcmp(argv[1], "start") == 0)
@@ -226,13 +381,15 @@ int main(int argc, char **argv)
 				continue;
 			subjects[i]->open();
 			if (subjects[i]->prepare && strcmp(argv[3], "scan") != 0)
-				subjects[i]->prepare(argv[2]);
+				subjects[i]->prepare(argv[2], measures[j].fresh);
 			measures[j].run(subjects[i], argv[2], argc > 4 ? atoi(argv[4]) : 0);
 			return 0;
 		}
 	}
-	(void)fputs("usage: bench-client floor|bluez|aiobled ADDRESS read|connect|flood-fd|flood-signal|scan|hold [NUMBER]\n"
-		    "       bench-client start BUSNAME PROGRAM [ARGUMENT...]\n",
-		    stderr);
+	(void)fputs("usage: bench-client floor|bluez|aiobled ADDRESS MEASURE [NUMBER]\n"
+	            "       MEASURE: read connect reconnect uuid command flood-fd flood-signal "
+	            "latency-fd latency-signal scan hold\n"
+	            "       bench-client start BUSNAME PROGRAM [ARGUMENT...]\n",
+	            stderr);
 	return 2;
 }

@@ -11,15 +11,16 @@
 
 #define VALUE_MAX 512
 
-/* characteristics of the scripted peer's vendor service (tests/peers/README.md) */
-#define UUID_READ  "a10b0002-7c1d-4e2a-9f36-5b0e8d24c1f7"
+/* characteristics of the scripted peer's vendor service (tests/peers/README.md); the first counts commands and reads the
+ * count as u32 */
+#define UUID_COUNT "a10b0002-7c1d-4e2a-9f36-5b0e8d24c1f7"
 #define UUID_FLOOD "a10b0004-7c1d-4e2a-9f36-5b0e8d24c1f7"
 
 struct subject {
 	const char *name;
 	void (*open)(void);
-	/* what must be there before connect() can be called; NULL: nothing */
-	void (*prepare)(const char *address);
+	/* what must be there before connect() can be called; @fresh: nothing about the peer may be known. NULL: nothing */
+	void (*prepare)(const char *address, bool fresh);
 	/* a link to the peer; returns when it is up */
 	void (*connect)(const char *address);
 	/* until every characteristic of the peer could be used; Return: how many */
@@ -27,7 +28,13 @@ struct subject {
 	/* use the characteristic of this UUID from now on */
 	void (*choose)(const char *uuid);
 	size_t (*read)(uint8_t value[VALUE_MAX]);
+	/* the shortest way to the value of a characteristic on a link nothing was done on yet; ends with its value here */
+	size_t (*read_uuid)(const char *uuid, uint8_t value[VALUE_MAX]);
+	/* with response; does not wait for it, since what it sets off may come before */
 	void (*write)(const uint8_t *value, size_t len);
+	/* a descriptor each packet to which is a Write Command; the floor has no daemon to ask and builds the PDU itself */
+	void (*open_write)(void);
+	void (*command)(const uint8_t *value, size_t len);
 	/* by_fd: through a descriptor instead of signals, where there is the choice; Return: there is */
 	bool (*subscribe)(bool by_fd);
 	/* next notified value; Return: its length, or -1 after timeout_ms */

@@ -22,8 +22,8 @@ void bus_open_system(void)
 		die("no system bus");
 }
 
-sd_bus_message *must_call(const char *service, const char *path, const char *interface, const char *member,
-			  const char *types, ...)
+sd_bus_message *must_call(const char *service, const char *path, const char *interface,
+                          const char *member, const char *types, ...)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;

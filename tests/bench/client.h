@@ -16,8 +16,8 @@ extern sd_bus *bus;
 void bus_open_system(void);
 
 /* call and take the reply; ends the program on an error. @types may be NULL. Unref the reply. */
-sd_bus_message *must_call(const char *service, const char *path, const char *interface, const char *member,
-			  const char *types, ...);
+sd_bus_message *must_call(const char *service, const char *path, const char *interface,
+                          const char *member, const char *types, ...);
 
 /* one step of the connection: handlers run; Return: false when nothing came in @timeout_ms */
 bool bus_step(int timeout_ms);

@@ -2,8 +2,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Measures floor, bluetoothd and aiobled in turn, in one guest, and writes results.json and a table to /out.
 
-The guest must run alone on one emulated processor (tools/guest --icount): its time is then counted instructions, and the
-ratios repeat. See tools/bench.
+The guest must run alone on one emulated processor (tools/guest --icount): its time is then counted instructions, 250 to
+the microsecond, of everybody: client, bus, daemon, kernel, emulated controllers, peer. Ratios of one run repeat within a few
+per cent whatever the host does. They say nothing about the radio, on which a round trip takes a connection interval.
+
+A round is a fresh peer (scripted-peer, which stays, on a controller that no daemon sees), a fresh daemon without a memory of
+it, and one process of bench-client for each line of the table; the table has the medians of the rounds. How things are
+measured:
+
+* reads and their processor time: 60, one outstanding, 4 bytes. The processor time is that of the daemon, of the reading
+  program itself for the floor.
+* write commands: 400 of 20 bytes into AcquireWrite's or OpenWrite's descriptor, until the peer has counted them all.
+* floods: the peer sends 800 notifications of 20 bytes as fast as its link takes them; rate from the first to the last that
+  arrived. "By descriptor" is AcquireNotify or OpenNotify, "by signal" StartNotify or Subscribe.
+* latency: 60 notifications, 5 ms apart, from the peer's clock to the client's.
+* link up to usable: from the answer to Connect until every characteristic with its UUID is in the client's hands. The
+  floor finds descriptors, but keeps no tree. "Second connection": bluetoothd has a cache, the others have none.
+* one UUID: a single Read By Type for the floor and ReadUuid for aiobled; bluetoothd must have resolved everything.
+* scan: 50 addresses, each known before it starts; every report differs from the one before. bluetoothd merges what changed
+  before it came to send a signal: the client never hears of it, so it counts as lost.
+* private memory: Private_Clean + Private_Dirty, two seconds after the start, and with a link to a resolved peer.
+* start: from exec to the bus name. aiobled takes its name when its adapters are ready, bluetoothd before that.
 """
 import json
 import os
@@ -21,32 +40,46 @@ from aioble_test import Failure, peer, run  # noqa: E402
 CLIENT = os.path.join(os.environ["AIOBLED_BUILD"], "tests/bench/bench-client")
 BLUETOOTHD = "/usr/libexec/bluetooth/bluetoothd"
 SMALL, LARGE = (5, 25), (30, 200)
-FLOOD, REPORTS, PER_S = 800, 1000, 1000
+FLOOD, COMMANDS, REPORTS, PER_S, ADDRESSES = 800, 400, 1000, 1000, 50
 ADV_DATA = "02010608ff34120000{seq}"  # a flags field, and manufacturer data that differs in every report
 
 ROWS = (
-    ("read_us", "read round trip over the bus, p50 us", False),
-    ("fd.delivered_per_s", "notifications by descriptor, flood of 800: delivered/s", True),
-    ("fd.lost", "  lost of 800", False),
-    ("signal.delivered_per_s", "notifications by signal, flood of 800: delivered/s", True),
-    ("signal.lost", "  lost of 800", False),
+    ("read.read_us", "read over the bus, round trip p50, us", False),
+    ("read.read_cpu_us", "  processor time of the daemon, us", False),
+    ("command.commands_per_s", "write commands by descriptor, 20 bytes, packets/s", True),
+    ("command.cpu_us", "  processor time of the daemon for each, us", False),
+    ("flood-fd.delivered_per_s", "notifications by descriptor, 800 at once: delivered/s", True),
+    ("flood-fd.lost", "  lost of 800", False),
+    ("flood-fd.cpu_us", "  processor time of the daemon for each, us", False),
+    ("flood-signal.delivered_per_s", "notifications by signal, 800 at once: delivered/s", True),
+    ("flood-signal.lost", "  lost of 800", False),
+    ("latency-fd.latency_us", "notification by descriptor, 200/s: latency p50, us", False),
+    ("latency-signal.latency_us", "notification by signal, 200/s: latency p50, us", False),
     ("small.usable_ms", "link up to usable, 5 services / 25 characteristics, ms", False),
     ("large.usable_ms", "link up to usable, 30 / 200, ms", False),
+    ("again.usable_ms", "the same, on the second connection, ms", False),
+    ("large.uuid_ms", "link up to the value of one UUID of 30 / 200, ms", False),
     ("small.disconnect_ms", "disconnect, ms", False),
-    ("scan.reports_per_s", "scan reports, 1000/s offered: heard/s", True),
+    ("scan.reports_per_s", "scan, 1000 reports/s offered: heard/s", True),
     ("scan.lost", "  lost of 1000", False),
+    ("scan.cpu_us", "  processor time of the daemon for each, us", False),
     ("private_idle_kb", "private memory idle, kB", False),
     ("private_link_kb", "private memory with a link to 30 / 200, kB", False),
     ("start_ms", "exec to bus name, ms", False),
 )
 
 
-def client(*arguments, timeout=300, **options):
-    return subprocess.Popen([CLIENT, *map(str, arguments)], stdout=subprocess.PIPE, text=True, **options)
+def start_client(name, address, *arguments, **options):
+    environment = dict(os.environ, BENCH_PID=str(SUBJECTS[name].pid)) if SUBJECTS[name].pid else None
+    return subprocess.Popen([CLIENT, name, address, *map(str, arguments)], stdout=subprocess.PIPE, text=True, env=environment,
+                            **options)
 
 
-def figures(process, timeout=300):
-    out, _ = process.communicate(timeout=timeout)
+def figures(process, timeout=100):
+    try:
+        out, _ = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
     if process.returncode:
         raise Failure("bench-client failed")
     return {words[0]: float(words[1]) for words in map(str.split, out.splitlines()) if len(words) == 2}
@@ -90,63 +123,94 @@ class Daemon(Subject):
             time.sleep(0.1)
 
 
+# as the unit starts it: the D-Bus policy knows this user, and setpriv keeps the process
+AS_AIOBLE = ("/usr/bin/setpriv", "--reuid=aioble", "--regid=aioble", "--clear-groups", "--inh-caps=+net_admin,+net_raw",
+             "--ambient-caps=+net_admin,+net_raw")
+
 SUBJECTS = {
     "floor": Subject(),
     "bluez": Daemon("org.bluez", BLUETOOTHD, "-n"),
-    "aiobled": Daemon("org.aioble", shutil.which("aiobled") or "/usr/sbin/aiobled"),
+    "aiobled": Daemon("org.aioble", *AS_AIOBLE, shutil.which("aiobled") or "/usr/sbin/aiobled"),
 }
-
-
-def database(size):
-    return json.dumps({"services": {"services": size[0], "characteristics": size[1]}})
 
 
 def with_prefix(prefix, got):
     return {prefix + "." + key: value for key, value in got.items()}
 
 
-def measure_links(name, subject, size, prefix):
-    result = {}
-    with peer("scripted-peer", "--device", "1", "--set", database(size), ready=None) as p:
-        address = p.wait(r"^ready address=(\S+)", 60)[1]
-        result.update(with_prefix(prefix, figures(client(name, address, "connect", size[1]))))
-        if prefix == "small":
-            result.update(figures(client(name, address, "read")))
-            for way in ("fd", "signal"):
-                result.update(with_prefix(way, figures(client(name, address, "flood-" + way, FLOOD))))
-        elif subject.pid:
-            holder = client(name, address, "hold", stdin=subprocess.PIPE)
-            holder.stdout.readline()
-            result["private_link_kb"] = private_kb(subject.pid)
-            holder.stdin.close()
-            holder.wait(60)
-    return result
+class Bench:
+    """One subject, one peer, and what was measured so far; what fails is left out and named."""
 
+    def __init__(self, name, subject, peer):
+        self.name, self.subject, self.peer, self.result = name, subject, peer, {}
+        self.address = peer.wait(r"^ready address=(\S+)", 60)[1]
 
-def measure_scan(name):
-    with peer("scripted-peer", "--device", "1", ready=None) as p:
-        address = p.wait(r"^ready address=(\S+)", 60)[1]
-        p.say('{"advertise": false}')
-        scanner = client(name, address, "scan", REPORTS)
+    def measure(self, prefix, measure, *arguments):
+        try:
+            got = figures(start_client(self.name, self.address, measure, *arguments))
+            self.result.update(with_prefix(prefix, got))
+        except (Failure, subprocess.SubprocessError) as error:
+            print("# %s: %s: %s" % (self.name, measure, error), flush=True)
+
+    def database(self, size):
+        """What the peer serves from now on."""
+        self.peer.say(json.dumps({"services": {"services": size[0], "characteristics": size[1]}, "sync": True}))
+        self.peer.wait(r"^sync")
+
+    def memory(self):
+        holder = start_client(self.name, self.address, "hold", stdin=subprocess.PIPE)
+        holder.stdout.readline()
+        self.result["private_link_kb"] = private_kb(self.subject.pid)
+        holder.stdin.close()
+        holder.wait(60)
+
+    def reports(self, count, per_s):
+        self.peer.say(json.dumps({"advertise": {"address": "C0:00:00:00:01:00", "addresses": ADDRESSES, "data": ADV_DATA,
+                                                "kind": "nonconn", "per_s": per_s, "count": count}}))
+
+    def scan(self):
+        """Every address is seen once before it counts: bluetoothd makes an object of it."""
+        self.peer.say('{"advertise": false}')
+        scanner = start_client(self.name, self.address, "scan", REPORTS)
         scanner.stdout.readline()
         time.sleep(1)
-        p.say(json.dumps({"advertise": {"address": "C0:00:00:00:01:00", "addresses": 50, "data": ADV_DATA, "kind": "nonconn",
-                                        "per_s": PER_S, "count": REPORTS}}))
+        self.reports(4 * ADDRESSES, 100)
+        scanner.stdout.readline()
+        self.reports(REPORTS, PER_S)
         got = figures(scanner)
-    got["lost"] = max(0, REPORTS - got.get("reports", 0))
-    return with_prefix("scan", got)
+        got["lost"] = max(0, REPORTS - got.get("reports", 0))
+        self.result.update(with_prefix("scan", got))
+
+    def all(self):
+        self.database(SMALL)
+        self.measure("small", "connect", SMALL[1])
+        self.measure("read", "read")
+        self.measure("command", "command", COMMANDS)
+        for way in ("fd", "signal"):
+            self.measure("flood-" + way, "flood-" + way, FLOOD)
+            self.measure("latency-" + way, "latency-" + way)
+        self.database(LARGE)
+        self.measure("large", "connect", LARGE[1])
+        self.measure("again", "reconnect", LARGE[1])
+        self.measure("large", "uuid")
+        if self.subject.pid:
+            self.memory()
+        self.scan()
 
 
 def measure(name):
+    """The peer is there before the subject and stays: no daemon ever sees its controller."""
     subject = SUBJECTS[name]
-    result = subject.start()
-    try:
-        result.update(measure_links(name, subject, SMALL, "small"))
-        result.update(measure_links(name, subject, LARGE, "large"))
-        result.update(measure_scan(name))
-    finally:
-        subject.stop()
-    return result
+    with peer("scripted-peer", "--device", "1", ready=None) as p:
+        bench = Bench(name, subject, p)
+        bench.result.update(subject.start())
+        try:
+            bench.all()
+        except (Failure, subprocess.SubprocessError) as error:
+            print("# %s: %s" % (name, error), flush=True)
+        finally:
+            subject.stop()
+    return bench.result
 
 
 def middle(rounds, name, key):
@@ -182,11 +246,7 @@ def main():
         rounds.append({})
         for name in sys.argv[2:] or SUBJECTS:
             print("# round %d: %s" % (i + 1, name), flush=True)
-            try:
-                rounds[-1][name] = measure(name)
-            except (Failure, OSError, subprocess.SubprocessError) as error:
-                print("# %s: %s" % (name, error), flush=True)
-                rounds[-1].setdefault(name, {})
+            rounds[-1][name] = measure(name)
             print("# " + json.dumps(rounds[-1][name]), flush=True)
     text, worse = table(rounds)
     with open("/out/results.json", "w") as file:

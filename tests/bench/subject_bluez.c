@@ -2,6 +2,7 @@
 /*
  * bluetoothd as a program uses it (org.bluez.*(5)).
  */
+#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ static struct {
 	struct {
 		char path[PATH_MAX_LEN], uuid[40];
 	} found[1024];
-	int n_found, fd, reports;
+	int n_found, fd, write_fd, reports;
 	bool seen, resolved;
 } z;
 
@@ -30,7 +31,8 @@ static int on_changed(sd_bus_message *m, _unused_ void *data, _unused_ sd_bus_er
 {
 	const char *path = sd_bus_message_get_path(m), *interface, *key;
 
-	if (sd_bus_message_read(m, "s", &interface) < 0 || sd_bus_message_enter_container(m, 'a', "{sv}") < 0)
+	if (sd_bus_message_read(m, "s", &interface) < 0 ||
+	    sd_bus_message_enter_container(m, 'a', "{sv}") < 0)
 		die("PropertiesChanged");
 	while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
 		const void *value;
@@ -69,46 +71,52 @@ static int on_added(sd_bus_message *m, _unused_ void *data, _unused_ sd_bus_erro
 static void bluez_open(void)
 {
 	bus_open_system();
-	z.fd = -1;
-	if (sd_bus_match_signal(bus, NULL, SERVICE, NULL, "org.freedesktop.DBus.Properties", "PropertiesChanged", on_changed,
-				NULL) < 0 ||
-	    sd_bus_match_signal(bus, NULL, SERVICE, NULL, "org.freedesktop.DBus.ObjectManager", "InterfacesAdded", on_added,
-				NULL) < 0)
+	z.fd = z.write_fd = -1;
+	if (sd_bus_match_signal(bus, NULL, SERVICE, NULL, "org.freedesktop.DBus.Properties",
+	                        "PropertiesChanged", on_changed, NULL) < 0 ||
+	    sd_bus_match_signal(bus, NULL, SERVICE, NULL, "org.freedesktop.DBus.ObjectManager",
+	                        "InterfacesAdded", on_added, NULL) < 0)
 		die("no match");
 }
 
 static void discovery_filter(void)
 {
-	sd_bus_message_unref(must_call(SERVICE, ADAPTER, "org.bluez.Adapter1", "SetDiscoveryFilter", "a{sv}", 2, "Transport",
-				       "s", "le", "DuplicateData", "b", 1));
+	sd_bus_message_unref(must_call(SERVICE, ADAPTER, "org.bluez.Adapter1", "SetDiscoveryFilter",
+	                               "a{sv}", 2, "Transport", "s", "le", "DuplicateData", "b",
+	                               1));
 }
 
 /* The device exists only after a discovery: that part is not counted, the caller's clock starts at Connect. */
-static void find_device(const char *address)
+static void find_device(const char *address, bool fresh)
 {
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	_cleanup_(freep) char *known = NULL;
 	uint64_t end = now_us() + 30000000;
 
 	(void)snprintf(z.device, sizeof(z.device), ADAPTER "/dev_%s", address);
-	for (char *p = z.device + sizeof(ADAPTER); *p; p++) {
-		if (*p == ':')
-			*p = '_';
+	for (char *p = z.device + sizeof(ADAPTER "/dev_") - 1; *p; p++)
+		*p = *p == ':' ? '_' : (char)toupper((unsigned char)*p);
+	if (sd_bus_get_property_string(bus, SERVICE, z.device, "org.bluez.Device1", "Address",
+	                               &error, &known) >= 0) {
+		if (!fresh)
+			return;
+		sd_bus_message_unref(must_call(SERVICE, ADAPTER, "org.bluez.Adapter1",
+		                               "RemoveDevice", "o", z.device));
 	}
-	if (sd_bus_get_property_string(bus, SERVICE, z.device, "org.bluez.Device1", "Address", &error, &known) >= 0)
-		return;
 	discovery_filter();
-	sd_bus_message_unref(must_call(SERVICE, ADAPTER, "org.bluez.Adapter1", "StartDiscovery", NULL));
+	sd_bus_message_unref(
+		must_call(SERVICE, ADAPTER, "org.bluez.Adapter1", "StartDiscovery", NULL));
 	while (!z.seen && now_us() < end)
 		(void)bus_step(1000);
-	sd_bus_message_unref(must_call(SERVICE, ADAPTER, "org.bluez.Adapter1", "StopDiscovery", NULL));
+	sd_bus_message_unref(
+		must_call(SERVICE, ADAPTER, "org.bluez.Adapter1", "StopDiscovery", NULL));
 	if (!z.seen)
 		die("bluetoothd does not see the peer");
 }
 
-static void bluez_prepare(const char *address)
+static void bluez_prepare(const char *address, bool fresh)
 {
-	find_device(address);
+	find_device(address, fresh);
 	z.resolved = false;
 }
 
@@ -121,7 +129,8 @@ static void take_object(sd_bus_message *m)
 {
 	const char *path, *interface, *key, *text;
 
-	if (sd_bus_message_read(m, "o", &path) < 0 || sd_bus_message_enter_container(m, 'a', "{sa{sv}}") < 0)
+	if (sd_bus_message_read(m, "o", &path) < 0 ||
+	    sd_bus_message_enter_container(m, 'a', "{sa{sv}}") < 0)
 		die("GetManagedObjects");
 	while (sd_bus_message_enter_container(m, 'e', "sa{sv}") > 0) {
 		if (sd_bus_message_read(m, "s", &interface) < 0)
@@ -135,9 +144,11 @@ static void take_object(sd_bus_message *m)
 			die("GetManagedObjects");
 		while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
 			(void)sd_bus_message_read(m, "s", &key);
-			if (strcmp(key, "UUID") == 0 && sd_bus_message_read(m, "v", "s", &text) >= 0) {
+			if (strcmp(key, "UUID") == 0 &&
+			    sd_bus_message_read(m, "v", "s", &text) >= 0) {
 				(void)snprintf(z.found[z.n_found].path, PATH_MAX_LEN, "%s", path);
-				(void)snprintf(z.found[z.n_found++].uuid, sizeof(z.found[0].uuid), "%s", text);
+				(void)snprintf(z.found[z.n_found++].uuid, sizeof(z.found[0].uuid),
+				               "%s", text);
 			} else {
 				(void)sd_bus_message_skip(m, "v");
 			}
@@ -158,7 +169,8 @@ static int bluez_resolve(void)
 		(void)bus_step(1000);
 	if (!z.resolved)
 		die("ServicesResolved never came");
-	m = must_call(SERVICE, "/", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL);
+	m = must_call(SERVICE, "/", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
+	              NULL);
 	z.n_found = 0;
 	if (sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}") < 0)
 		die("GetManagedObjects");
@@ -173,7 +185,8 @@ static void bluez_choose(const char *uuid)
 {
 	for (int i = 0; i < z.n_found; i++) {
 		if (strcasecmp(z.found[i].uuid, uuid) == 0) {
-			(void)snprintf(z.characteristic, sizeof(z.characteristic), "%s", z.found[i].path);
+			(void)snprintf(z.characteristic, sizeof(z.characteristic), "%s",
+			               z.found[i].path);
 			return;
 		}
 	}
@@ -186,18 +199,48 @@ static size_t bluez_read(uint8_t value[VALUE_MAX])
 	const void *data;
 	size_t len;
 
-	m = must_call(SERVICE, z.characteristic, "org.bluez.GattCharacteristic1", "ReadValue", "a{sv}", 0);
+	m = must_call(SERVICE, z.characteristic, "org.bluez.GattCharacteristic1", "ReadValue",
+	              "a{sv}", 0);
 	if (sd_bus_message_read_array(m, 'y', &data, &len) < 0)
 		die("ReadValue");
 	memcpy(value, data, MIN(len, (size_t)VALUE_MAX));
 	return len;
 }
 
+static size_t bluez_read_uuid(const char *uuid, uint8_t value[VALUE_MAX])
+{
+	(void)bluez_resolve();
+	bluez_choose(uuid);
+	return bluez_read(value);
+}
+
+static void bluez_open_write(void)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	uint16_t mtu;
+	int fd;
+
+	m = must_call(SERVICE, z.characteristic, "org.bluez.GattCharacteristic1", "AcquireWrite",
+	              "a{sv}", 0);
+	if (sd_bus_message_read(m, "hq", &fd, &mtu) < 0)
+		die("AcquireWrite");
+	z.write_fd = dup(fd);
+}
+
+static void bluez_command(const uint8_t *value, size_t len)
+{
+	while (send(z.write_fd, value, len, 0) < 0) {
+		if (errno != EAGAIN || !wait_fd(z.write_fd, POLLOUT, 10000))
+			die("a command could not be sent");
+	}
+}
+
 static void bluez_write(const uint8_t *value, size_t len)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
-	if (sd_bus_message_new_method_call(bus, &m, SERVICE, z.characteristic, "org.bluez.GattCharacteristic1", "WriteValue") < 0 ||
+	if (sd_bus_message_new_method_call(bus, &m, SERVICE, z.characteristic,
+	                                   "org.bluez.GattCharacteristic1", "WriteValue") < 0 ||
 	    sd_bus_message_append_array(m, 'y', value, len) < 0 ||
 	    sd_bus_message_append(m, "a{sv}", 1, "type", "s", "request") < 0 ||
 	    sd_bus_call_async(bus, NULL, m, NULL, NULL, CALL_TIMEOUT_US) < 0)
@@ -212,10 +255,12 @@ static bool bluez_subscribe(bool by_fd)
 	int fd;
 
 	if (!by_fd) {
-		m = must_call(SERVICE, z.characteristic, "org.bluez.GattCharacteristic1", "StartNotify", NULL);
+		m = must_call(SERVICE, z.characteristic, "org.bluez.GattCharacteristic1",
+		              "StartNotify", NULL);
 		return true;
 	}
-	m = must_call(SERVICE, z.characteristic, "org.bluez.GattCharacteristic1", "AcquireNotify", "a{sv}", 0);
+	m = must_call(SERVICE, z.characteristic, "org.bluez.GattCharacteristic1", "AcquireNotify",
+	              "a{sv}", 0);
 	if (sd_bus_message_read(m, "hq", &fd, &mtu) < 0)
 		die("AcquireNotify");
 	z.fd = dup(fd);
@@ -252,7 +297,8 @@ static void bluez_disconnect(void)
 static void bluez_scan(void)
 {
 	discovery_filter();
-	sd_bus_message_unref(must_call(SERVICE, ADAPTER, "org.bluez.Adapter1", "StartDiscovery", NULL));
+	sd_bus_message_unref(
+		must_call(SERVICE, ADAPTER, "org.bluez.Adapter1", "StartDiscovery", NULL));
 }
 
 static int bluez_next_report(int timeout_ms)
@@ -276,6 +322,9 @@ const struct subject subject_bluez = {
 	.resolve = bluez_resolve,
 	.choose = bluez_choose,
 	.read = bluez_read,
+	.read_uuid = bluez_read_uuid,
+	.open_write = bluez_open_write,
+	.command = bluez_command,
 	.write = bluez_write,
 	.subscribe = bluez_subscribe,
 	.next = bluez_next,
