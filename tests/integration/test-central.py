@@ -16,6 +16,9 @@ def scripted(*arguments):
         found = p.wait(r"^ready address=(\S+) type=(\S+)", 60)
         p.address, p.kind = found[1].upper(), found[2]
         yield p
+        # btvirt goes on advertising for a controller that was closed while it did
+        p.say('{"advertise": false, "sync": 1}')
+        p.wait(r"^sync", 20)
 
 
 def nothing_left(adapter):
