@@ -612,4 +612,4 @@ class TestCase(unittest.IsolatedAsyncioTestCase):
 
 
 def main():
-    unittest.main(verbosity=1, warnings="ignore", argv=[sys.argv[0], *sys.argv[1:]])
+    unittest.main(verbosity=2, warnings="ignore", argv=[sys.argv[0], *sys.argv[1:]])
