@@ -303,6 +303,8 @@ static bool step(struct rd *r)
 			return false;
 		if (op == OP_HCI)
 			hci(data, x);
+		else if (data[0] == MGMT_EV_DISCOVERING && x >= 3)
+			scan_discovering(&adapter, data[1], data[2]);
 		else
 			links_mgmt_event(&adapter, &(struct mgmt_msg){.code = data[0],
 			                                              .data = data + 1,
