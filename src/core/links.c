@@ -93,6 +93,8 @@ static void link_up(struct links *links, const struct hcip_conn_complete *cc)
 
 	if (!acl)
 		return; /* its conn does without */
+	if (links->links_max && links->n_acls > links->links_max)
+		links->links_max = 0; /* the refusal had another cause */
 	acl->interval = cc->interval;
 	acl->latency = cc->latency;
 	acl->timeout = cc->timeout;

@@ -205,6 +205,7 @@ void bed_conn_complete(struct bed *bed, uint8_t status, uint16_t handle, const s
 	bed->handle_of[peer->b[0]] = handle;
 	memcpy(ev + 6, peer->b, 6);
 	ev[24] = 40; /* interval, 50 ms */
+	ev[26] = 2;  /* latency */
 	ev[28] = 42; /* supervision timeout, 420 ms */
 	bed_event(bed, HCIP_EV_LE_META, ev, sizeof(ev));
 }

@@ -93,6 +93,7 @@ static void success(void **state)
 	assert_true(addr_equal(conn_addr(a.conn), &peer));
 	assert_int_equal(conn_handle(a.conn), 0x40);
 	assert_int_equal(conn_interval(a.conn), 40);
+	assert_int_equal(conn_latency(a.conn), 2);
 	assert_int_equal(conn_supervision_timeout(a.conn), 42);
 	bed_run(bed, 60000);
 	assert_int_equal(a.done, 1);
@@ -442,6 +443,33 @@ static void late_link_that_is_wanted_again_is_kept(void **state)
 	bed_said(bed, "");
 }
 
+static void only_so_many_cancelled_peers_are_remembered(void **state)
+{
+	for (uint8_t i = 0; i <= CANCELLED_MAX; i++) {
+		struct addr addr = bed_addr((uint8_t)(10 + i));
+
+		caller_start(&a, &addr, 0);
+		bed_run(bed, 0);
+		op_drop(&a.c.op);
+	}
+	bed_run(bed, 0);
+	bed->log[0] = '\0';
+	bed_conn_complete(bed, 0, 0x40, &(struct addr){{10, 2, 3, 4, 5, 0xc6}, ADDR_RANDOM},
+	                  HCIP_ROLE_CENTRAL);
+	bed_run(bed, 1000);
+	bed_said(bed,
+	         ""); /* the oldest is forgotten: the kernel drops a link without a user, too */
+	bed_conn_complete(bed, 0, 0x41, &(struct addr){{11, 2, 3, 4, 5, 0xc6}, ADDR_RANDOM},
+	                  HCIP_ROLE_CENTRAL);
+	bed_run(bed, 1000);
+	bed_said(bed, "drop 0b");
+	bed_run(bed, CANCELLED_MAX_US / 1000);
+	bed_conn_complete(bed, 0, 0x42, &(struct addr){{12, 2, 3, 4, 5, 0xc6}, ADDR_RANDOM},
+	                  HCIP_ROLE_CENTRAL);
+	bed_run(bed, 1000);
+	bed_said(bed, ""); /* too late to be ours */
+}
+
 static void links_of_strangers_are_left_alone(void **state)
 {
 	bed_conn_complete(bed, 0, 0x40, &peer, HCIP_ROLE_CENTRAL);
@@ -510,6 +538,21 @@ static void the_controllers_word_counts(void **state)
 		assert_int_equal(a.res, RES_HCI(rows[i].status));
 	}
 	assert_int_equal(bed->adapter.stats.connect_failures, 3 * ARRAY_SIZE(rows));
+}
+
+/* Another program's link to the peer ends while we wait for ours: that is no word about ours. */
+static void an_earlier_links_end_does_not_count(void **state)
+{
+	bed_conn_complete(bed, 0, 0x40, &peer, HCIP_ROLE_CENTRAL);
+	bed_run(bed, 10);
+	caller_start(&a, &peer, 10000);
+	bed_run(bed, 0);
+	bed_disconnected(bed, 0x40, 0x13);
+	bed_channel_fail(bed_channel(bed, &peer), -ECONNREFUSED);
+	bed_run(bed, 100);
+	assert_int_equal(a.done, 0); /* tried again */
+	bed_link_up(bed, &peer, 0x41);
+	assert_int_equal(a.res, 0);
 }
 
 static void final_errors_of_the_channel(void **state)
@@ -742,6 +785,23 @@ static void a_full_controller(void **state)
 	assert_int_equal(links_max(&bed->adapter), 1);
 }
 
+static void the_limit_is_learned_from_each_word_for_it(void **state)
+{
+	static const uint8_t rows[] = {HCIP_STATUS_CONNECTION_LIMIT, HCIP_STATUS_LIMITED_RESOURCES,
+	                               HCIP_STATUS_LIMIT_REACHED};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct addr addr = bed_addr((uint8_t)(10 + i));
+
+		bed_conn_complete(bed, 0, (uint16_t)(0x40 + i), &addr, HCIP_ROLE_CENTRAL);
+		caller_start(&a, &peer, 10000);
+		channel_fails(-ENOSYS, rows[i]);
+		bed_run(bed, 0);
+		assert_int_equal(a.res, RES_HCI(rows[i]));
+		assert_int_equal(links_max(&bed->adapter), i + 1);
+	}
+}
+
 static void the_limit_is_learned(void **state)
 {
 	assert_int_equal(links_max(&bed->adapter), 0);
@@ -755,6 +815,8 @@ static void the_limit_is_learned(void **state)
 	assert_int_equal(links_max(&bed->adapter), 1);
 	bed->config.links_max = 5;
 	assert_int_equal(links_max(&bed->adapter), 1);
+	bed_conn_complete(bed, 0, 0x41, &peer, HCIP_ROLE_CENTRAL); /* it takes more after all */
+	assert_int_equal(links_max(&bed->adapter), 5);
 }
 
 /* --- again and again --- */
@@ -911,9 +973,11 @@ int main(void)
 		T(leaving_in_each_state),
 		T(late_link_is_dropped),
 		T(late_link_that_is_wanted_again_is_kept),
+		T(only_so_many_cancelled_peers_are_remembered),
 		T(links_of_strangers_are_left_alone),
 		T(a_link_in_peripheral_role_is_shared),
 		T(the_controllers_word_counts),
+		T(an_earlier_links_end_does_not_count),
 		T(final_errors_of_the_channel),
 		T(the_kernel_gives_up_and_we_do_not),
 		T(not_established_twice_then_success),
@@ -926,6 +990,7 @@ int main(void)
 		T(adapter_goes_away),
 		T(the_kernel_knows_first_that_the_adapter_is_gone),
 		T(a_full_controller),
+		T(the_limit_is_learned_from_each_word_for_it),
 		T(the_limit_is_learned),
 		T(fifty_in_a_row),
 		T(done_starts_another),

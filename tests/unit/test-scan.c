@@ -359,6 +359,8 @@ static void refused_for_good(void **state)
 	assert_int_equal(w[0].res, RES_HCI(0x12));
 	assert_int_equal(w[1].res, RES_HCI(0x12));
 	assert_int_equal(bed->hci_commands, 2 * SCAN_TRIES_MAX);
+	bed_run(bed, 60000); /* nobody wants anything */
+	assert_int_equal(bed->hci_commands, 2 * SCAN_TRIES_MAX);
 	bed->refuse_count = 0;
 	bed->log[0] = '\0';
 	start(&w[2], &plain); /* who comes later tries anew */
