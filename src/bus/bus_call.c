@@ -16,8 +16,6 @@
 #include "bus_priv.h"
 #include "client.h"
 
-#define REPLY_OVERHEAD 256 /* header and envelope of a message, about */
-
 static void bus_call_free(struct bus_call *call)
 {
 	list_del(&call->link);
@@ -42,8 +40,6 @@ int bus_call_new(struct bus *bus, sd_bus_message *m, size_t size, struct list *s
 		return bus_fail_res(m, -ECANCELED);
 	if (client_of(bus, m, &client) < 0)
 		return bus_fail(m, &err);
-	if (client_refused(client))
-		return 1; /* it reads nothing; an answer would only pile up */
 	if (client_take(client, QUOTA_CALLS, &err) < 0)
 		return bus_fail(m, &err);
 	call = calloc(1, size);
@@ -88,7 +84,7 @@ sd_bus_message *bus_call_reply(struct bus_call *call)
 
 void bus_call_send(struct bus_call *call, sd_bus_message *reply, size_t bytes)
 {
-	client_charge(call->client, bytes + REPLY_OVERHEAD);
+	client_charge_reply(call->client, bytes + CLIENT_REPLY_BYTES);
 	bus_send(call->bus, reply);
 	bus_call_free(call);
 }
@@ -114,7 +110,7 @@ void bus_call_done(struct bus_call *call, const char *types, ...)
 
 void bus_call_fail(struct bus_call *call, const struct bus_error *e)
 {
-	client_charge(call->client, REPLY_OVERHEAD);
+	client_charge_reply(call->client, CLIENT_REPLY_BYTES);
 	if (bus_fail(call->message, e) < 0 && !call->bus->lost)
 		log_error(NULL, "an error could not be sent");
 	bus_call_free(call);

@@ -76,12 +76,24 @@ void client_give(struct client *client, enum client_quota quota)
 
 /* --- credit --- */
 
-static void credit_ack(struct client *client, uint64_t messages, uint64_t bytes)
+static struct sent unread(const struct client *client)
+{
+	const struct credit *c = &client->credit;
+
+	return (struct sent){
+		.messages = c->sent.messages - c->read.messages,
+		.bytes = c->sent.bytes - c->read.bytes,
+		.reply_bytes = c->sent.reply_bytes - c->read.reply_bytes,
+	};
+}
+
+static void credit_read(struct client *client, const struct sent *read)
 {
 	struct credit *c = &client->credit;
 
-	c->acked_messages = MIN(messages, c->messages);
-	c->acked_bytes = MIN(bytes, c->bytes);
+	c->read.messages = MIN(MAX(read->messages, c->read.messages), c->sent.messages);
+	c->read.bytes = MIN(MAX(read->bytes, c->read.bytes), c->sent.bytes);
+	c->read.reply_bytes = MIN(MAX(read->reply_bytes, c->read.reply_bytes), c->sent.reply_bytes);
 	if (client_may_send(client))
 		sinks_unblock(client);
 }
@@ -96,12 +108,14 @@ static int on_pong(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
 	const char *sender = sd_bus_message_get_sender(m);
 
 	c->ping = sd_bus_slot_unref(c->ping);
-	if (!sender || strcmp(sender, client->name) != 0) {
+	c->forbidden = !sender || strcmp(sender, client->name) != 0;
+	if (c->forbidden) {
 		log_debug(NULL, "%s cannot be asked whether it reads: paced", client->name);
 		timer_start_ms(&c->pace, CREDIT_PACE_MS);
 		return 0;
 	}
-	credit_ack(client, c->probe_messages, c->probe_bytes);
+	timer_stop(&c->pace);
+	credit_read(client, &c->probed);
 	credit_probe(client);
 	return 0;
 }
@@ -110,10 +124,15 @@ static void on_pace(struct timer *t)
 {
 	struct client *client = container_of(t, struct client, credit.pace);
 	struct credit *c = &client->credit;
+	struct sent read = c->read;
 
-	credit_ack(client, c->acked_messages + CREDIT_PACE_MESSAGES,
-	           c->acked_bytes + CREDIT_PACE_BYTES);
-	if (c->acked_messages < c->messages || c->acked_bytes < c->bytes)
+	read.reply_bytes += REPLIES_PACE_BYTES;
+	if (!c->ping) {
+		read.messages += CREDIT_PACE_MESSAGES;
+		read.bytes += CREDIT_PACE_BYTES;
+	}
+	credit_read(client, &read);
+	if (c->ping || memcmp(&c->read, &c->sent, sizeof(c->sent)) != 0)
 		timer_start_ms(t, CREDIT_PACE_MS);
 }
 
@@ -121,15 +140,16 @@ static void credit_probe(struct client *client)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	struct credit *c = &client->credit;
+	struct sent u = unread(client);
 	int r;
 
-	if (c->ping || timer_armed(&c->pace))
+	if (c->ping || (c->forbidden && timer_armed(&c->pace)))
 		return;
-	if (c->messages - c->acked_messages < CREDIT_PROBE_MESSAGES &&
-	    c->bytes - c->acked_bytes < CREDIT_PROBE_BYTES)
+	if (u.messages < CREDIT_PROBE_MESSAGES && u.bytes < CREDIT_PROBE_BYTES &&
+	    u.reply_bytes < REPLIES_PROBE_BYTES)
 		return;
-	c->probe_messages = c->messages;
-	c->probe_bytes = c->bytes;
+	c->probed = c->sent;
+	timer_start_ms(&c->pace, CREDIT_PACE_MS);
 	r = sd_bus_message_new_method_call(client->bus->sd, &m, client->name, "/",
 	                                   "org.freedesktop.DBus.Peer", "Ping");
 	if (r >= 0)
@@ -137,27 +157,43 @@ static void credit_probe(struct client *client)
 	if (r >= 0)
 		r = sd_bus_call_async(client->bus->sd, &c->ping, m, on_pong, client, UINT64_MAX);
 	if (r < 0)
-		timer_start_ms(&c->pace, CREDIT_PACE_MS);
+		log_debug(NULL, "%s: ping: %s", client->name, strerror(-r));
 }
 
 bool client_may_send(const struct client *client)
 {
-	const struct credit *c = &client->credit;
+	struct sent u = unread(client);
 
-	return c->messages - c->acked_messages < CREDIT_STOP_MESSAGES &&
-	       c->bytes - c->acked_bytes < CREDIT_STOP_BYTES;
-}
-
-bool client_refused(const struct client *client)
-{
-	return client->credit.bytes - client->credit.acked_bytes > CREDIT_REFUSE_BYTES;
+	return u.messages < CREDIT_STOP_MESSAGES && u.bytes < CREDIT_STOP_BYTES;
 }
 
 void client_charge(struct client *client, size_t bytes)
 {
-	client->credit.messages++;
-	client->credit.bytes += bytes;
+	client->credit.sent.messages++;
+	client->credit.sent.bytes += bytes;
 	credit_probe(client);
+}
+
+void client_charge_reply(struct client *client, size_t bytes)
+{
+	client->credit.sent.reply_bytes += bytes;
+	credit_probe(client);
+}
+
+int client_refuse(struct client *client, sd_bus_message *m)
+{
+	struct sent u = unread(client);
+
+	if (u.reply_bytes < REPLIES_REFUSE_BYTES)
+		return 0;
+	if (u.reply_bytes < REPLIES_MUTE_BYTES) {
+		client_charge_reply(client, CLIENT_REPLY_BYTES);
+		(void)bus_fail(m,
+		               &(struct bus_error){.res = -ENOBUFS,
+		                                   .text = "read your replies, and answer Ping",
+		                                   .what = "replies"}); /* it would not read it */
+	}
+	return 1;
 }
 
 /* --- coming and going --- */

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
@@ -27,25 +28,39 @@ enum client_quota {
 
 /*
  * Credit. What we send to a client that does not read stays in the bus's memory on our account, until the bus stops
- * taking anything from us, for all clients. So after CREDIT_PROBE_* the client is sent a Ping, which every D-Bus library
- * answers when it reads, and beyond CREDIT_STOP_* nothing more until the answer. Replies are counted too: beyond
- * CREDIT_REFUSE_BYTES calls of the client are not answered any more.
+ * taking anything from us, for all clients. So now and then a client is sent a Ping, which every D-Bus library answers
+ * when it reads. Beyond CREDIT_STOP_* it is sent no more signals until it has answered.
+ *
+ * Replies are another matter: a program that only ever calls and waits reads its replies and yet answers no Ping. It
+ * gets REPLIES_REFUSE_BYTES of them, then errors, and beyond REPLIES_MUTE_BYTES nothing; the bus itself stops us at 127 MiB.
  */
 #define CREDIT_PROBE_MESSAGES 64
 #define CREDIT_PROBE_BYTES    (64 * 1024)
 #define CREDIT_STOP_MESSAGES  256
 #define CREDIT_STOP_BYTES     (256 * 1024)
-#define CREDIT_REFUSE_BYTES   (4 * 1024 * 1024)
-/* Where the bus does not let us ask: so much a second is taken for read. */
+#define REPLIES_PROBE_BYTES   (256 * 1024)
+#define REPLIES_REFUSE_BYTES  (64ull * 1024 * 1024)
+#define REPLIES_MUTE_BYTES    (80ull * 1024 * 1024)
+/* While an answer is owed, or where the bus does not let us ask: so much a second is taken for read. */
 #define CREDIT_PACE_MS       1000
 #define CREDIT_PACE_MESSAGES 64
 #define CREDIT_PACE_BYTES    (16 * 1024)
+#define REPLIES_PACE_BYTES   (64 * 1024)
+
+#define CLIENT_REPLY_BYTES 256 /* a reply without its payload, about */
+
+/* What was sent, ever growing. */
+struct sent {
+	uint64_t messages, bytes; /* signals */
+	uint64_t reply_bytes;
+};
 
 struct credit {
-	uint64_t messages, bytes;             /* sent */
-	uint64_t acked_messages, acked_bytes; /* of these, read for sure */
-	uint64_t probe_messages, probe_bytes; /* sent when the ping under way left */
+	struct sent sent;
+	struct sent read;   /* of that, for sure */
+	struct sent probed; /* when the ping under way left */
 	sd_bus_slot *ping;
+	bool forbidden; /* the bus did not let the last one through */
 	struct timer pace;
 };
 
@@ -80,11 +95,18 @@ uint32_t quota_limit(const struct bus *bus, enum client_quota quota);
 /** client_may_send() - has it credit for a signal? */
 bool client_may_send(const struct client *client);
 
-/** client_refused() - it reads nothing at all any more */
-bool client_refused(const struct client *client);
-
-/** client_charge() - a message of about @bytes went to it */
+/** client_charge() - a signal of about @bytes went to it */
 void client_charge(struct client *client, size_t bytes);
+
+/** client_charge_reply() - a reply of about @bytes went to it */
+void client_charge_reply(struct client *client, size_t bytes);
+
+/**
+ * client_refuse() - is it too far behind with reading for another call?
+ *
+ * Return: 0: no; 1: the call @m needs no more attention.
+ */
+int client_refuse(struct client *client, sd_bus_message *m);
 
 /** clients_cancel_calls() - answer every waiting call with Canceled */
 void clients_cancel_calls(struct bus *bus);

@@ -13,9 +13,14 @@
 #include "aiobled/cleanup.h"
 #include "aiobled/gatt_client.h"
 
+#include "client.h"
 #include "conn_bus.h"
 #include "scan_bus.h"
 #include "sub_bus.h"
+
+/* Replies that sd-bus makes, about; the large one is guessed high. */
+#define PROPERTIES_BYTES  1024
+#define ALL_OBJECTS_BYTES 65536
 
 /* The next part of a path, without its slash; *@p moves behind it. Return: its length, 0 at the end. */
 static size_t part(const char **p, const char **ret)
@@ -181,23 +186,22 @@ static bool attribute_known(const struct tree_node *t, const char *interface)
 }
 
 /*
- * Calls of our methods to what is not there, answered better than sd-bus can for fallback vtables: what is over says so
- * (a connection: NotConnected), what never was is an unknown object.
+ * What is not there, answered better than sd-bus can for fallback vtables: what is over says so (a connection:
+ * NotConnected), what never was is an unknown object.
  */
-static int on_message(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
+static int check_object(struct bus *bus, sd_bus_message *m, const char *interface)
 {
-	const char *interface = sd_bus_message_get_interface(m);
 	const char *path = sd_bus_message_get_path(m);
 	struct tree_node t;
 
-	if (!interface || strncmp(interface, BUS_IFACE_PREFIX, strlen(BUS_IFACE_PREFIX)) != 0 ||
-	    strcmp(path, BUS_ROOT) == 0)
+	if (strcmp(path, BUS_ROOT) == 0)
 		return 0;
-	switch (tree_resolve(data, path, &t)) {
+	switch (tree_resolve(bus, path, &t)) {
 	case TREE_OVER:
 		if (t.connection_over)
 			return bus_fail_res(m, -ESHUTDOWN);
-		return bus_fail(m, &(struct bus_error){.res = -ENOENT, .text = "this object is over"});
+		return bus_fail(m,
+		                &(struct bus_error){.res = -ENOENT, .text = "this object is over"});
 	case TREE_ATTRIBUTE:
 		if (attribute_known(&t, interface))
 			return 0;
@@ -212,6 +216,28 @@ static int on_message(sd_bus_message *m, void *data, _unused_ sd_bus_error *erro
 	case TREE_SUBSCRIPTION:
 		break;
 	}
+	return 0;
+}
+
+/* Every call to what is ours comes by here first. Return: 0: go on; 1: answered. */
+static int on_message(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
+{
+	const char *interface = sd_bus_message_get_interface(m);
+	struct bus *bus = data;
+	struct client *client;
+	int r;
+
+	r = client_of(bus, m, &client);
+	if (r >= 0)
+		r = client_refuse(client, m);
+	if (r != 0)
+		return r;
+	if (interface && strncmp(interface, BUS_IFACE_PREFIX, strlen(BUS_IFACE_PREFIX)) == 0)
+		return check_object(bus, m, interface);
+	/* sd-bus answers itself: properties, introspection, the list of all objects */
+	client_charge_reply(client, sd_bus_message_is_method_call(m, NULL, "GetManagedObjects")
+	                                    ? ALL_OBJECTS_BYTES
+	                                    : PROPERTIES_BYTES);
 	return 0;
 }
 
