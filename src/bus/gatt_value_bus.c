@@ -253,8 +253,8 @@ int gatt_bus_write(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
 	struct write_options o;
 	struct write_call *call;
 	struct bus_error err;
-	const uint8_t *value;
-	size_t len;
+	const uint8_t *value = NULL;
+	size_t len = 0;
 	int r;
 
 	if (read_write(m, &value, &len, &o, &err) < 0)
@@ -293,9 +293,9 @@ int gatt_bus_write_uuid(sd_bus_message *m, void *data, _unused_ sd_bus_error *er
 	struct write_options o;
 	struct write_call *call;
 	struct bus_error err;
-	const uint8_t *value;
+	const uint8_t *value = NULL;
 	struct uuid uuid;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	if (gatt_bus_uuid_arg(m, &uuid, &err) < 0 || read_write(m, &value, &len, &o, &err) < 0)
