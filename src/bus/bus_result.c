@@ -25,7 +25,7 @@ static const struct {
 	{-ESHUTDOWN, "NotConnected", "the connection is over"},
 	{-ENETDOWN, "NotPowered", "the adapter is off or blocked"},
 	{-ENODEV, "NotFound", "the adapter is gone"},
-	{-ENOENT, "NotFound", "there is no such thing"},
+	{-ENOENT, "NotFound", "no such attribute, object or adapter"},
 	{-EOPNOTSUPP, "NotSupported", "the other side cannot do this"},
 	{-EINVAL, "InvalidArgument", "an argument is out of its range"},
 	{-EMSGSIZE, "TooLong", "the value does not fit"},

@@ -241,13 +241,13 @@ static bool sink_may_send(struct sink *s)
 	return !s->client || client_may_send(s->client);
 }
 
-/* Return: true when there is more to send and a place to send it */
+/* Return: true when there is more to send and a place to send it; without credit it waits in the client's list. */
 static bool sink_signal(struct sink *s)
 {
-	for (int i = 0; i < SINK_SIGNALS_PASS && s->queued && s->client; i++) {
+	for (int i = 0; i < SINK_SIGNALS_PASS && s->queued; i++) {
 		size_t bytes;
 
-		if (!client_may_send(s->client)) {
+		if (!sink_may_send(s)) {
 			list_add_tail(&s->client->blocked, &s->blocked_link);
 			return false;
 		}
@@ -255,10 +255,10 @@ static bool sink_signal(struct sink *s)
 		if (bytes == 0)
 			while (s->queued)
 				sink_drop_oldest(s);
-		else
+		else if (s->client)
 			client_charge(s->client, bytes);
 	}
-	return s->queued && s->client;
+	return s->queued;
 }
 
 void sink_flush_now(struct sink *s)
@@ -266,8 +266,9 @@ void sink_flush_now(struct sink *s)
 	if (s->mode != SINK_SIGNALS)
 		return;
 	list_del(&s->flush_link);
-	while (s->queued && sink_may_send(s) && sink_signal(s))
-		;
+	list_del(&s->blocked_link);
+	while (s->queued && sink_may_send(s))
+		(void)sink_signal(s);
 }
 
 static void sink_flush(struct sink *s)
@@ -350,13 +351,19 @@ void sinks_unblock(struct client *client)
 	}
 }
 
-/* Whom the signals went to is gone: what comes is kept for Next, as long as the object lives. */
+/*
+ * Whom the signals went to is gone: what comes is kept for Next, as long as the object lives. Signals to everybody go on,
+ * on nobody's account.
+ */
 void sinks_orphan(struct client *client)
 {
 	struct sink *s;
 
 	while ((s = list_first(&client->sinks, struct sink, client_link))) {
 		sink_leave_client(s);
-		s->mode = SINK_KEEP;
+		if (!s->broadcast)
+			s->mode = SINK_KEEP;
+		else if (s->queued)
+			sink_schedule(s);
 	}
 }
