@@ -124,7 +124,9 @@ class Signals(TestCase):
         async with Daemon() as d:
             other = await d.new_client()
             await other.match("type='signal',sender='org.aioble'")
-            s = await d.client.scan(broadcast=True, duration_ms=300)
+            caller = await d.new_client()
+            s = await caller.scan(broadcast=True, duration_ms=300)
+            caller.close()  # everybody goes on hearing it
             await scanning(d)
             await d.report(ADDRESS, BELT)
             self.assertEqual((await other.signal("Reports", s))[0][0]["address"], ADDRESS)
