@@ -19,28 +19,28 @@ struct links; /* connect.c */
 
 #define ADAPTER_NAME_MAX   12 /* "hci65535" */
 #define ADAPTER_REASON_MAX 192
-#define ADAPTER_UNPLUG_SETTLE_MS                                                                   \
-	100 /* "off" is followed by "removed" when the controller was pulled out */
+
+/* "Off" is followed by "removed" when the controller was pulled out. */
+#define ADAPTER_UNPLUG_SETTLE_MS  100
 #define ADAPTER_BLOCKED_POLL_MS   2000   /* while rfkill blocks: no event tells that it ended */
 #define ADAPTER_RETRY_MIN_MS      2000   /* after a failed bring-up; doubles each time ... */
 #define ADAPTER_RETRY_MAX_MS      300000 /* ... up to this ... */
-#define ADAPTER_HEALTHY_MS        60000 /* ... and starts over once the adapter was ready for so long */
+#define ADAPTER_HEALTHY_MS        60000  /* ... and starts over after being ready for so long */
 #define ADAPTER_FOREIGN_FORGET_MS 600000 /* a change by another program is named for so long */
-#define ADAPTER_WHO_LEAVES_MS                                                                      \
-	5000 /* what happens so soon after another manager left was its doing */
+#define ADAPTER_WHO_LEAVES_MS     5000   /* so soon after another manager left, it was its doing */
 
 struct bringup_step; /* adapter_steps.h */
 
 /* A sequence of steps under way: bring-up, or turning the radio off. */
 struct bringup {
 	const struct bringup_step *step; /* NULL: nothing under way */
-	struct defer kick; /* the first step: nothing may end inside the call that starts it */
+	struct defer kick;               /* nothing may end inside the call that starts it */
 	struct mgmt_cmd mgmt;
 	struct hci_cmd hci;
 	struct timer pause; /* before the step is tried again */
 	unsigned int tries; /* of this step */
 	bool off;           /* the sequence is the one that turns the radio off */
-	bool adopt; /* somebody else turned the radio on: no power cycle when the settings are right */
+	bool adopt;         /* turned on from outside: no power cycle when the settings suit */
 	struct timer retry; /* FAILED or BLOCKED: the next bring-up */
 	uint32_t backoff_ms;
 };
@@ -57,16 +57,14 @@ struct adapter {
 	struct loop *loop;
 	const struct kernel *kernel;
 	const struct manager_config *config;
-	struct mgmt *mgmt; /* the manager's; never NULL, answers -EIO once its socket broke */
-	struct hci_chan *
-		hci; /* open in READY and in the last steps of STARTING; NULL else: check before every use */
+	struct mgmt *mgmt;    /* the manager's; never NULL, answers -EIO once its socket broke */
+	struct hci_chan *hci; /* NULL but in READY and at the end of STARTING: check before use */
 	uint16_t index;
 	char name[ADAPTER_NAME_MAX];
-	struct addr
-		addr; /* identity address: public, or our static one for a controller that has none */
-	bool known;   /* the address is known and the adapter announced */
-	bool discard; /* not on the allow-list: the manager is about to free it */
-	bool initial; /* was there at the start and has not settled yet */
+	struct addr addr; /* identity: public, or our static one for a controller that has none */
+	bool known;       /* the address is known and the adapter announced */
+	bool discard;     /* not on the allow-list: the manager is about to free it */
+	bool initial;     /* was there at the start and has not settled yet */
 
 	enum adapter_state state;
 	char reason[ADAPTER_REASON_MAX];
@@ -89,16 +87,14 @@ struct adapter {
 
 	uint32_t supported, settings; /* enum mgmt_setting, as last told by the kernel */
 	bool extended;                /* use the extended scan commands */
-	bool simultaneous; /* scanning and central links side by side, as far as LE Read Supported States tells */
 	uint8_t hci_version;
 	uint16_t manufacturer;
 	uint64_t le_features; /* HCIP_FEATURE_* */
 	uint64_t le_states;   /* LE Read Supported States; 0: not known */
 
-	struct adapter_stats
-		stats; /* scan.c and connect.c count their own fields here; the channel's are added on asking */
-	struct scan *scan;   /* scan.c's, between scan_attach() and scan_detach() */
-	struct links *links; /* connect.c's, between links_attach() and links_detach() */
+	struct adapter_stats stats; /* each module counts its own */
+	struct scan *scan;          /* scan.c's, between scan_attach() and scan_detach() */
+	struct links *links;        /* connect.c's, between links_attach() and links_detach() */
 
 	const struct adapter_events *events;
 	void *events_data;
