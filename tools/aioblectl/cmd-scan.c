@@ -15,27 +15,17 @@
 #include "aiobled/addr.h"
 #include "aiobled/stream.h"
 #include "aiobled/uuid.h"
+#include "devices.h"
 #include "output.h"
 #include "sig.h"
 #include "stream.h"
 #include "text.h"
 
 #define FILTERS_MAX 32
-/* Devices the table and --first remember; more are counted only */
-#define DEVICES_MAX 4096
 #define REDRAW_US   250000ULL
 
 /* A person looks at the screen: listen all the time instead of the daemon's thrifty default */
 #define INTERVAL_US 30000L
-
-struct device {
-	char address[ADDR_STR_MAX];
-	char type[8];
-	int rssi;
-	bool has_rssi;
-	uint64_t seen_us, reports;
-	char *name, *services, *company;
-};
 
 struct scan {
 	struct ctl *c;
@@ -51,10 +41,9 @@ struct scan {
 	struct addr until;
 	bool has_until;
 	/* what was heard */
-	struct device *devices;
-	size_t count, overflow;
-	uint64_t reports, dropped;
-	bool live, found;
+	struct devices devices;
+	uint64_t dropped;
+	bool live;
 	size_t lines; /* of the table on the screen */
 	sd_event_source *redraw;
 };
@@ -76,57 +65,10 @@ enum {
 
 /* ---- one report ---- */
 
-static char *copy(const char *s)
-{
-	char *p = strdup(s);
-
-	ctl_must(p ? 0 : -ENOMEM);
-	return p;
-}
-
-/* Company numbers are keys: decimal, or hexadecimal with 0x */
-static char *companies(json_object *report)
-{
-	json_object *m = json_get(report, "manufacturer");
-	struct text t = {0};
-
-	if (!m || !json_object_is_type(m, json_type_object))
-		return copy("");
-	json_object_object_foreach (m, key, value) {
-		unsigned long id = strtoul(key, NULL, strncmp(key, "0x", 2) == 0 ? 16 : 10);
-		const char *name = id <= 0xffff ? sig_company_name((uint16_t)id) : NULL;
-
-		(void)value; /* the macro has no form for keys alone */
-		if (name)
-			text_addf(&t, "%s%s", t.len ? ", " : "", name);
-		else
-			text_addf(&t, "%s0x%04lx", t.len ? ", " : "", id);
-	}
-	return text_steal(&t);
-}
-
-static char *services(json_object *report, bool names)
-{
-	json_object *list = json_list(report, "services");
-	struct text t = {0};
-
-	for (size_t i = 0; i < json_length(list); i++) {
-		const char *uuid = json_object_get_string(json_object_array_get_idx(list, i));
-		const char *name = uuid && names ? sig_uuid_name(uuid) : NULL;
-
-		text_addf(&t, "%s%s", t.len ? "," : "", name ? name : uuid ? uuid : "");
-	}
-	return text_steal(&t);
-}
-
-static const char *event_type(json_object *report)
-{
-	return json_str(report, "event_type");
-}
-
 static void print_line(struct scan *s, json_object *report)
 {
-	_cleanup_(freep) char *company = companies(report), *uuids = services(report, false);
+	_cleanup_(freep) char *company = report_companies(report),
+			      *uuids = report_services(report, false);
 	_cleanup_(table_free) struct table t = {0};
 	_cleanup_(text_free) struct text rssi = {0};
 
@@ -134,14 +76,15 @@ static void print_line(struct scan *s, json_object *report)
 		text_addf(&rssi, "%lld", (long long)json_int(report, "rssi"));
 	table_init(&t, 7, "ADDRESS", "TYPE", "RSSI", "EVENT", "NAME", "SERVICES", "COMPANY");
 	table_row(&t, json_str(report, "address"), json_str(report, "address_type"),
-	          text_str(&rssi), event_type(report), json_str(report, "name"), uuids, company);
+	          text_str(&rssi), json_str(report, "event_type"), json_str(report, "name"), uuids,
+	          company);
 	table_tabs(&t);
 	out_flush(s->c);
 }
 
 static void print_json(struct scan *s, json_object *report, const struct record *r)
 {
-	_cleanup_(freep) char *company = companies(report);
+	_cleanup_(freep) char *company = report_companies(report);
 
 	if (*company)
 		json_object_object_add(report, "company", json_object_new_string(company));
@@ -149,103 +92,7 @@ static void print_json(struct scan *s, json_object *report, const struct record 
 	out_line(s->c, report);
 }
 
-/* ---- devices ---- */
-
-static struct device *device_find(struct scan *s, json_object *report, bool *ret_new)
-{
-	const char *address = json_str(report, "address"), *type = json_str(report, "address_type");
-	struct device *d;
-
-	*ret_new = false;
-	for (size_t i = 0; i < s->count; i++)
-		if (strcmp(s->devices[i].address, address) == 0 &&
-		    strcmp(s->devices[i].type, type) == 0)
-			return &s->devices[i];
-	if (s->count == DEVICES_MAX) {
-		s->overflow++;
-		return NULL;
-	}
-	d = reallocarray(s->devices, s->count + 1, sizeof(*d));
-	ctl_must(d ? 0 : -ENOMEM);
-	s->devices = d;
-	d = &s->devices[s->count++];
-	*d = (struct device){.name = copy(""), .services = copy(""), .company = copy("")};
-	(void)snprintf(d->address, sizeof(d->address), "%s",
-	               address); /* cut when the daemon sends nonsense */
-	(void)snprintf(d->type, sizeof(d->type), "%s", type);
-	*ret_new = true;
-	return d;
-}
-
-/* What one packet does not carry stays as another one said */
-static void keep(char **field, char *fresh)
-{
-	if (!*fresh) {
-		free(fresh);
-		return;
-	}
-	free(*field);
-	*field = fresh;
-}
-
-static void device_update(struct device *d, json_object *report)
-{
-	d->seen_us = ctl_now_us();
-	d->reports++;
-	if (json_get(report, "rssi")) {
-		d->rssi = (int)json_int(report, "rssi");
-		d->has_rssi = true;
-	}
-	keep(&d->name, copy(json_str(report, "name")));
-	keep(&d->services, services(report, true));
-	keep(&d->company, companies(report));
-}
-
 /* ---- the live table ---- */
-
-static void device_row(struct table *t, const struct device *d)
-{
-	_cleanup_(text_free) struct text rssi = {0}, age = {0};
-
-	if (d->has_rssi)
-		text_addf(&rssi, "%d", d->rssi);
-	text_addf(&age, "%llus", (unsigned long long)((ctl_now_us() - d->seen_us) / 1000000));
-	table_row(t, d->address, d->type, text_str(&rssi), text_str(&age), d->name, d->services,
-	          d->company);
-}
-
-static int by_strength(const void *a, const void *b)
-{
-	const struct device *x = *(const struct device *const *)a,
-			    *y = *(const struct device *const *)b;
-	int left = x->has_rssi ? x->rssi : -128, right = y->has_rssi ? y->rssi : -128;
-
-	return right - left;
-}
-
-static int by_place(const void *a, const void *b)
-{
-	const struct device *x = *(const struct device *const *)a,
-			    *y = *(const struct device *const *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The strongest that fit, in the order they were found, so that rows do not dance */
-static size_t choose(struct scan *s, size_t room, const struct device ***ret)
-{
-	const struct device **list = reallocarray(NULL, s->count + 1, sizeof(*list));
-	size_t n = MIN(s->count, room);
-
-	ctl_must(list ? 0 : -ENOMEM);
-	for (size_t i = 0; i < s->count; i++)
-		list[i] = &s->devices[i];
-	if (n < s->count)
-		qsort(list, s->count, sizeof(*list), by_strength);
-	qsort(list, n, sizeof(*list), by_place);
-	*ret = list;
-	return n;
-}
 
 /* Go back to the first line of the last drawing, and write over it line by line: no flicker,
  * nothing above is touched */
@@ -264,20 +111,12 @@ static void overwrite(struct scan *s, const char *body)
 
 static void draw(struct scan *s)
 {
-	_cleanup_(freep) const struct device **list = NULL;
-	_cleanup_(table_free) struct table t = {0};
 	_cleanup_(text_free) struct text body = {0};
-	size_t rows, columns, n;
+	size_t rows, columns;
 
 	if (!out_terminal(s->c, &rows, &columns))
 		return;
-	n = choose(s, rows - 3, &list);
-	table_init(&t, 7, "ADDRESS", "TYPE", "RSSI", "AGE", "NAME", "SERVICES", "COMPANY");
-	for (size_t i = 0; i < n; i++)
-		device_row(&t, list[i]);
-	table_text(&t, &body, columns - 1, out_bold(s->c), out_plain(s->c));
-	text_addf(&body, "%zu devices, %llu reports%s\n", s->count, (unsigned long long)s->reports,
-	          n < s->count ? ", the strongest shown" : "");
+	devices_text(s->c, &s->devices, &body, rows - 1, columns - 1);
 	overwrite(s, text_str(&body));
 }
 
@@ -312,18 +151,12 @@ static bool is_until(struct scan *s, json_object *report)
 
 static void on_report(struct scan *s, json_object *report, const struct record *r)
 {
-	bool is_new = false;
-	struct device *d = s->live || s->first ? device_find(s, report, &is_new) : NULL;
+	bool is_new = (s->live || s->first) && devices_add(&s->devices, report);
 
-	s->reports++;
-	if (d)
-		device_update(d, report);
 	if (!s->first || is_new)
 		show(s, report, r);
-	if (is_until(s, report) || (s->first && s->count >= (size_t)s->first)) {
-		s->found = true;
+	if (is_until(s, report) || (s->first && s->devices.count >= (size_t)s->first))
 		ctl_done(s->c, CTL_OK);
-	}
 }
 
 static bool is_goal(struct scan *s)
@@ -339,7 +172,7 @@ static int not_seen(struct scan *s)
 		return ctl_fail(s->c, CTL_NOT_FOUND, "NotFound", NULL, "scan: %s was not heard",
 		                addr_format(&s->until, address));
 	return ctl_fail(s->c, CTL_NOT_FOUND, "NotFound", NULL,
-	                "scan: %zu of %ld devices were heard", s->count, s->first);
+	                "scan: %zu of %ld devices were heard", s->devices.count, s->first);
 }
 
 static void on_end(struct scan *s, const struct record *r)
@@ -653,12 +486,7 @@ static int parse(struct scan *s, int argc, char **argv)
 
 static void scan_free(struct scan *s)
 {
-	for (size_t i = 0; i < s->count; i++) {
-		free(s->devices[i].name);
-		free(s->devices[i].services);
-		free(s->devices[i].company);
-	}
-	free(s->devices);
+	devices_free(&s->devices);
 	s->redraw = sd_event_source_unref(s->redraw);
 	stream_stop(&s->stream);
 }
