@@ -2,8 +2,9 @@
 /*
  * Establishing links, and a live link: who it is, how it is, why it ended, and its GATT client.
  *
- * Three sources tell of one link in any order (the socket, mgmt, the controller); a struct conn exists from the first
- * moment the ATT channel is usable and its handle known, until conn_observer.disconnected() has told everybody.
+ * Three sources tell of one link in any order (the socket, mgmt, the controller); a struct conn exists from the moment the
+ * ATT channel is usable and the peer was heard on the link, until conn_observer.disconnected() has told everybody. A link
+ * that breaks before (0x3e) was never told of, and is tried again.
  */
 #pragma once
 
@@ -23,8 +24,8 @@ struct gatt_client;
 
 struct connect_params {
 	uint16_t interval_min, interval_max; /* units of 1.25 ms, 6 to 3200 */
-	uint16_t latency;                    /* events */
-	uint16_t supervision_timeout;        /* units of 10 ms, 10 to 3200 */
+	uint16_t latency;                    /* events, 0 to 499 */
+	uint16_t supervision_timeout;        /* units of 10 ms, 10 to 3200; over (1 + latency) * interval_max * 2 */
 };
 
 #define CONNECT_PARAMS_DEFAULT \
@@ -35,9 +36,9 @@ struct connect_params {
 /* One caller's wait for a link; several may share one attempt. Owner: op_init(&c->op, ...). */
 struct connect_op {
 	struct op op;
-	struct conn *conn;   /* in done() with result 0 */
-	uint32_t retries;    /* how often 0x3e was tried again so far */
-	struct addr peer;    /* private */
+	struct conn *conn;       /* in done() with result 0 */
+	uint32_t retries;        /* how often 0x3e was tried again so far */
+	struct addr peer;        /* private */
 	struct attempt *attempt; /* private; NULL: waits for none */
 };
 
@@ -46,12 +47,14 @@ struct connect_op {
  * @timeout_ms: 0 waits for ever
  *
  * Attempts for different peers are pending side by side in the kernel. The last caller that leaves cancels the attempt, and a
- * link that comes up nevertheless is closed. The parameters of the first caller count.
+ * link that comes up nevertheless is closed. The parameters of the first caller count. While an earlier link to the peer is going
+ * down, and while the adapter is starting, the attempt waits. What may pass is tried again until the deadline: 0x3e, and the
+ * kernel's own giving up.
  *
- * Return: 0; -EINVAL, -ENETDOWN, -ENOBUFS (CONNECTS_MAX attempts), -ENOMEM.
- * done(): 0; -ETIMEDOUT; -ENETDOWN; -ENODEV; -EBUSY (another program has the ATT channel to the peer);
- *         RES_HCI(status): what the controller said, 0x3e only when the deadline left no time for another try;
- *         RES_MGMT(status); -errno of the socket.
+ * Return: 0; -EINVAL (parameters), -ENETDOWN (adapter_reason()), -ENOBUFS (CONNECTS_MAX attempts), -ENOMEM.
+ * done(): 0; -ETIMEDOUT; -ENETDOWN; -ENODEV; -ECANCELED (the daemon stops); -EBUSY (another program has the ATT channel to the
+ *         peer); RES_HCI(status): what the controller said, 0x09 also when the configured number of links is up, 0x3e only when
+ *         the deadline left no time for another try; -errno of the socket.
  */
 int connect_start(struct adapter *adapter, const struct addr *peer, const struct connect_params *params,
 		  struct connect_op *op, uint32_t timeout_ms);
@@ -69,7 +72,10 @@ struct conn_observer {
 	void (*disconnected)(struct conn *conn, struct conn_observer *observer);
 };
 
+/** conn_observe() - add at the end; while conn_is_up() only. Both callbacks may be NULL. */
 void conn_observe(struct conn *conn, struct conn_observer *observer);
+
+/** conn_unobserve() - safe inside any callback, and for one that is off already (list_init() it once) */
 void conn_unobserve(struct conn_observer *observer);
 
 struct adapter *conn_adapter(const struct conn *conn);
@@ -82,7 +88,14 @@ uint16_t conn_latency(const struct conn *conn);
 uint16_t conn_supervision_timeout(const struct conn *conn); /* units of 10 ms */
 uint8_t conn_security_level(const struct conn *conn);       /* 1 to 4, see kernel.att_security() */
 uint8_t conn_key_size(const struct conn *conn);
-uint8_t conn_disconnect_reason(const struct conn *conn);    /* HCI code; 0 while up */
+
+/**
+ * conn_disconnect_reason() - HCI code; 0 while up
+ *
+ * What the controller said; else what mgmt or the socket let conclude (0x08, 0x13, 0x05), 0x16 when we or the end of the adapter
+ * ended it, 0x1f when nobody knows.
+ */
+uint8_t conn_disconnect_reason(const struct conn *conn);
 struct att *conn_att(const struct conn *conn);
 struct gatt_client *conn_gatt(const struct conn *conn);
 
@@ -90,6 +103,9 @@ struct gatt_client *conn_gatt(const struct conn *conn);
  * conn_disconnect() - end the link (HCI reason 0x13) and wait until it is down
  * @op: may be NULL: nobody waits
  *
+ * mgmt Disconnect, helped by HCI Disconnect when that is refused or slow.
+ *
+ * Return: 0.
  * done(): 0 (also when it was going down already), -ETIMEDOUT. Told before conn_observer.disconnected().
  */
 int conn_disconnect(struct conn *conn, struct op *op, uint32_t timeout_ms);
