@@ -217,6 +217,17 @@ function ready(error) {
 	}
 	bleno.setServices([heartRate, batteryService, vendorService]);
 	log('ready', { address: bleno.address, device: options.device });
+	setInterval(everyBeat, Number(options['interval-ms']));
+	setInterval(everyBattery, Number(options['battery-ms']));
+	if (Number(options['advertise-ms']))
+		setInterval(readvertise, Number(options['advertise-ms']));
+}
+
+function readvertise() {
+	if (links.size >= Number(options.links))
+		return;
+	bleno.stopAdvertising();
+	advertise();
 }
 
 function everyBeat() {
@@ -252,15 +263,5 @@ bleno.on('disconnect', (address, link) => {
 	update();
 });
 bleno.on('mtuChange', (mtu) => log('mtu', { mtu }));
-
-setInterval(everyBeat, Number(options['interval-ms']));
-setInterval(everyBattery, Number(options['battery-ms']));
-if (Number(options['advertise-ms']))
-	setInterval(() => {
-		if (links.size < Number(options.links)) {
-			bleno.stopAdvertising();
-			advertise();
-		}
-	}, Number(options['advertise-ms']));
 
 process.on('SIGTERM', () => process.exit(0));
