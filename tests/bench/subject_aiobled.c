@@ -114,8 +114,7 @@ static size_t aiobled_read(uint8_t value[VALUE_MAX])
 	const void *data;
 	size_t len;
 
-	m = must_call(SERVICE, a.characteristic, "org.aioble.Characteristic1", "Read", "a{sv}", 1,
-	              "timeout_ms", "u", 30000);
+	m = must_call(SERVICE, a.characteristic, "org.aioble.Characteristic1", "Read", "a{sv}", 0);
 	if (sd_bus_message_read_array(m, 'y', &data, &len) < 0)
 		die("Read");
 	memcpy(value, data, MIN(len, (size_t)VALUE_MAX));
@@ -129,7 +128,7 @@ static size_t aiobled_read_uuid(const char *uuid, uint8_t value[VALUE_MAX])
 	size_t len;
 
 	m = must_call(SERVICE, a.connection, "org.aioble.Connection1", "ReadUuid", "sa{sv}", uuid,
-	              1, "timeout_ms", "u", 30000);
+	              0);
 	if (sd_bus_message_read_array(m, 'y', &data, &len) < 0)
 		die("ReadUuid");
 	memcpy(value, data, MIN(len, (size_t)VALUE_MAX));
