@@ -22,7 +22,8 @@ measured:
 * scan: 50 addresses, each known before it starts; every report differs from the one before. bluetoothd merges what changed
   before it came to send a signal: the client never hears of it, so it counts as lost.
 * private memory: Private_Clean + Private_Dirty, two seconds after the start, and with a link to a resolved peer.
-* start: from exec to the bus name. aiobled takes its name when its adapters are ready, bluetoothd before that.
+* start: from exec to the bus name, the second time in a row, so that files are in memory for both. aiobled takes its name
+  when its adapters are ready, bluetoothd before that; aiobled's figure also has setpriv in it, which gives it its user.
 """
 import json
 import os
@@ -106,11 +107,17 @@ class Daemon(Subject):
     def __init__(self, bus_name, *command):
         self.bus_name, self.command = bus_name, command
 
-    def start(self):
-        shutil.rmtree("/var/lib/bluetooth", ignore_errors=True)  # no cache from the round before
+    def launch(self):
         run("hciconfig", "hci0", "down", check_status=False)
         out = run(CLIENT, "start", self.bus_name, *self.command)
         self.pid = int(re.search(r"pid (\d+)", out)[1])
+        return out
+
+    def start(self):
+        shutil.rmtree("/var/lib/bluetooth", ignore_errors=True)  # no cache from the round before
+        self.launch()  # not counted: whoever comes first in a boot would pay for reading programs and libraries
+        self.stop()
+        out = self.launch()
         if self.bus_name == "org.bluez":
             time.sleep(1)
             run("bluetoothctl", "power", "on", check_status=False)
