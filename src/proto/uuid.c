@@ -125,14 +125,19 @@ const char *uuid_format(const struct uuid *u, char buf[UUID_STR_MAX])
 	return buf;
 }
 
+/* By hand: a database has hundreds, and sixteen conversions by snprintf() were a third of the work of telling one. */
 const char *uuid_format_full(const struct uuid *u, char buf[UUID_STR_MAX])
 {
-	const uint8_t *b = u->b;
+	static const char digits[] = "0123456789abcdef";
+	char *p = buf;
 
-	(void)snprintf(buf, UUID_STR_MAX,
-	               "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-	               b[15], b[14], b[13], b[12], b[11], b[10], b[9], b[8], b[7], b[6], b[5], b[4],
-	               b[3], b[2], b[1], b[0]);
+	for (int i = (int)sizeof(u->b) - 1; i >= 0; i--) {
+		*p++ = digits[u->b[i] >> 4];
+		*p++ = digits[u->b[i] & 15];
+		if (i == 12 || i == 10 || i == 8 || i == 6)
+			*p++ = '-';
+	}
+	*p = '\0';
 	return buf;
 }
 
