@@ -301,7 +301,10 @@ class Peer:
         if self.held is not None:
             self.held.append(answer)
         else:
-            self.send(answer)
+            try:
+                self.send(answer)
+            except OSError:
+                pass  # the link went down meanwhile
 
     @staticmethod
     def _error(opcode, handle, code):
