@@ -239,7 +239,7 @@ int gatt_write_reliable(struct gatt_client *gc, struct gatt_op *g, const struct 
 {
 	_cleanup_(proc_freep) struct gatt_proc *p = NULL;
 	struct long_write *lw;
-	size_t bytes;
+	size_t bytes = 0;
 	bool first = list_empty(&gc->long_writes);
 	int r = gatt_check(gc, g);
 
