@@ -193,28 +193,33 @@ static int64_t take_int(struct json_object *spec, const char *key, int64_t other
 	return json_object_object_get_ex(spec, key, &v) ? json_object_get_int64(v) : otherwise;
 }
 
-/* "C0:11:22:33:44:55", or "public" for the controller's own */
-static int take_address(struct adv *a, struct json_object *spec)
+int address_parse(const char *text, uint8_t *ret)
 {
-	struct json_object *v;
-	const char *text;
 	char digits[13] = "";
 	uint8_t bytes[6];
 	size_t len = 0;
 
-	a->random = false;
-	if (!json_object_object_get_ex(spec, "address", &v) ||
-	    !strcmp(json_object_get_string(v), "public"))
-		return 0;
-	for (text = json_object_get_string(v); *text && len < 12; text++)
+	for (; *text && len < 12; text++)
 		if (*text != ':')
 			digits[len++] = *text;
 	if (hex_parse(digits, bytes, sizeof(bytes), &len) < 0 || len != 6)
 		return -EINVAL;
 	for (int i = 0; i < 6; i++)
-		a->address[i] = bytes[5 - i];
-	a->random = true;
+		ret[i] = bytes[5 - i];
 	return 0;
+}
+
+/* "C0:11:22:33:44:55", or "public" for the controller's own */
+static int take_address(struct adv *a, struct json_object *spec)
+{
+	struct json_object *v;
+
+	a->random = false;
+	if (!json_object_object_get_ex(spec, "address", &v) ||
+	    !strcmp(json_object_get_string(v), "public"))
+		return 0;
+	a->random = true;
+	return address_parse(json_object_get_string(v), a->address);
 }
 
 static enum adv_kind take_kind(struct json_object *spec)

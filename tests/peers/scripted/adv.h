@@ -61,3 +61,6 @@ int template_fill(const char *text, const struct template_env *env, uint8_t *ret
 
 /** clock_us() - CLOCK_MONOTONIC now, not as of the start of this pass of the loop */
 uint64_t clock_us(void);
+
+/** address_parse() - "C0:11:22:33:44:55" as on the wire. Return: 0 or -EINVAL */
+int address_parse(const char *text, uint8_t *ret);

@@ -216,6 +216,24 @@ void hci_send(struct hci *h, uint16_t cid, const void *payload, size_t len)
 		hci_send_raw(h, frame, wr_len(&w));
 }
 
+void hci_occupy(struct hci *h, const uint8_t *address)
+{
+	uint8_t params[25];
+	struct wr w = wr_init(params, sizeof(params));
+
+	wr_le16(&w, 0x60);
+	wr_le16(&w, 0x60);
+	wr_le16(&w, 0); /* no accept list, public address */
+	wr_bytes(&w, address, 6);
+	wr_u8(&w, 0);
+	wr_le16(&w, 0x18);
+	wr_le16(&w, 0x28);
+	wr_le16(&w, 0);
+	wr_le16(&w, 0x1f4);
+	wr_le32(&w, 0);
+	hci_command(h, 0x200d, params, wr_len(&w));
+}
+
 void hci_set_credits(struct hci *h, unsigned int credits)
 {
 	h->credits +=
@@ -279,14 +297,18 @@ static void on_completed_packets(struct hci *h, struct rd *r)
 static void on_connection(struct hci *h, struct rd *r)
 {
 	struct hci_link_info link = {0};
-	uint8_t status = rd_u8(r);
+	uint8_t status = rd_u8(r), role;
 
 	link.handle = rd_le16(r) & 0xfff;
-	(void)rd_u8(r); /* role: we never initiate */
+	role = rd_u8(r);
 	link.address_type = rd_u8(r);
 	rd_copy(r, link.address, sizeof(link.address));
-	if (status || !rd_ok(r) || h->linked)
+	if (status || !rd_ok(r) || (role && h->linked))
 		return;
+	if (!role) { /* hci_occupy(): nothing but a handle that is in use */
+		h->user->occupied(h->data, link.handle);
+		return;
+	}
 	h->linked = true;
 	h->handle = link.handle;
 	h->frame_len = 0;

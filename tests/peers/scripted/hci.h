@@ -32,6 +32,7 @@ struct hci_user {
 	void (*connected)(void *data, const struct hci_link_info *link);
 	void (*disconnected)(void *data, uint8_t reason);
 	void (*frame)(void *data, uint16_t cid, const uint8_t *frame, size_t len);
+	void (*occupied)(void *data, uint16_t handle);
 	void (*room)(void *data); /* packets left; hci_queued() is smaller */
 	void (*gone)(void *data, int err);
 };
@@ -74,6 +75,14 @@ size_t hci_queued(const struct hci *h);
 /** hci_set_credits() - ACL packets that may be with the controller at once, instead of what it said
  */
 void hci_set_credits(struct hci *h, unsigned int credits);
+
+/**
+ * hci_occupy() - connect to a public @address, as central, and leave that link alone
+ *
+ * btvirt tells both ends of a link the handle that the initiator's end has, and expects of each end its own: several links
+ * of one central work only when every peripheral has as many links already as the central.
+ */
+void hci_occupy(struct hci *h, const uint8_t *address);
 
 /** hci_disconnect() - end the link with @reason, if there is one; what is queued may be lost */
 void hci_disconnect(struct hci *h, uint8_t reason);

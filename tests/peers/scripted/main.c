@@ -152,6 +152,11 @@ static void on_connected(void *data, const struct hci_link_info *link)
 	script_event(&app->peer, "connect");
 }
 
+static void on_occupied(void *data, uint16_t handle)
+{
+	say("occupied link=%u", handle);
+}
+
 static void on_disconnected(void *data, uint8_t reason)
 {
 	struct app *app = data;
@@ -213,6 +218,7 @@ static const struct hci_user hci_user = {
 	.idle = on_idle,
 	.connected = on_connected,
 	.disconnected = on_disconnected,
+	.occupied = on_occupied,
 	.frame = on_frame,
 	.room = on_room,
 	.gone = on_gone,

@@ -719,6 +719,18 @@ static int rebuild(struct peer *p, struct json_object *spec)
 	return 0;
 }
 
+static int occupy(struct peer *p, const char *text)
+{
+	uint8_t address[6];
+
+	if (address_parse(text, address) < 0) {
+		say("failed what=occupy");
+		return -EINVAL;
+	}
+	hci_occupy(p->hci, address);
+	return 0;
+}
+
 int script_apply(struct peer *p, struct json_object *o)
 {
 	struct json_object *v, *list;
@@ -730,6 +742,8 @@ int script_apply(struct peer *p, struct json_object *o)
 		hci_set_credits(p->hci, json_object_get_int(v));
 	if ((v = get(o, "commands")))
 		hci_set_window(p->hci, json_object_get_int(v));
+	if ((v = get(o, "occupy")) && occupy(p, json_object_get_string(v)) < 0)
+		return -EINVAL;
 	if ((v = get(o, "silent")))
 		p->silent = json_object_get_boolean(v);
 	if ((v = get(o, "trace")))
