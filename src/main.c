@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * aiobled: arguments, configuration, loop, then start and stop in their order. The bus name is taken last, when every
- * adapter that was there at the start has settled: who finds the name finds a working service.
+ * aiobled: arguments, configuration, loop, then start and stop in their order. The bus name is taken last, when the
+ * object of every adapter that was there at the start exists: who finds the name finds the service, and work for an adapter
+ * that is still being brought up waits for it. systemd is told of the start when all of them have settled.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -191,6 +192,15 @@ static void start_tick(struct daemon *d)
 
 /* --- events that end or complete the start --- */
 
+static void check_ready(struct daemon *d)
+{
+	if (!d->named || !d->settled)
+		return;
+	notify_status(d);
+	(void)sd_notify(0, "READY=1");
+	log_info(NULL, "ready");
+}
+
 static void on_name(int res, void *data)
 {
 	struct daemon *d = data;
@@ -201,9 +211,7 @@ static void on_name(int res, void *data)
 		return;
 	}
 	d->named = true;
-	notify_status(d);
-	(void)sd_notify(0, "READY=1");
-	log_info(NULL, "ready");
+	check_ready(d);
 }
 
 static void on_bus_lost(int err, void *data)
@@ -214,15 +222,21 @@ static void on_bus_lost(int err, void *data)
 	loop_stop(d->loop, EXIT_FAILED);
 }
 
+static void on_identified(void *data)
+{
+	struct daemon *d = data;
+	int r = bus_request_name(d->bus);
+
+	if (r < 0)
+		on_name(r, d);
+}
+
 static void on_settled(void *data)
 {
 	struct daemon *d = data;
-	int r;
 
 	d->settled = true;
-	r = bus_request_name(d->bus);
-	if (r < 0)
-		on_name(r, d);
+	check_ready(d);
 }
 
 static void on_adapter_added(struct adapter *adapter, void *data)
@@ -309,6 +323,7 @@ static int start(struct daemon *d, const struct options *o, const struct config 
 	static const struct manager_events manager_events = {
 		.adapter_added = on_adapter_added,
 		.adapter_removed = on_adapter_removed,
+		.identified = on_identified,
 		.settled = on_settled,
 		.failed = on_manager_failed,
 	};

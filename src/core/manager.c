@@ -34,8 +34,8 @@ struct manager {
 	struct list unknown;   /* adapters that have not been identified */
 	struct list adapters;
 	unsigned int initial; /* of those that were there at the start: not settled yet */
-	bool listed, told_settled;
-	struct defer settled;
+	bool listed, told_identified, told_settled;
+	struct defer identified, settled;
 	struct defer reap; /* frees adapters that are not on the allow-list */
 	char *who;
 	char reason[ADAPTER_REASON_MAX];
@@ -100,7 +100,29 @@ struct list *manager_adapters(struct manager *m)
 	return &m->adapters;
 }
 
-/* --- settled --- */
+/* --- identified, settled --- */
+
+static void on_identified(struct defer *d)
+{
+	struct manager *m = container_of(d, struct manager, identified);
+
+	m->told_identified = true;
+	if (m->events->identified)
+		m->events->identified(m->data);
+}
+
+/* Those that settle without ever telling who they are (failed) are not waited for. */
+static void check_identified(struct manager *m)
+{
+	const struct adapter *a;
+
+	if (!m->listed || m->told_identified)
+		return;
+	list_for_each (a, &m->unknown, link)
+		if (a->initial && !a->discard)
+			return;
+	defer_post(&m->identified);
+}
 
 static void on_settled(struct defer *d)
 {
@@ -113,6 +135,7 @@ static void on_settled(struct defer *d)
 
 static void check_settled(struct manager *m)
 {
+	check_identified(m);
 	if (m->listed && m->initial == 0 && !m->told_settled)
 		defer_post(&m->settled);
 }
@@ -168,6 +191,7 @@ bool manager_adapter_known(struct manager *m, struct adapter *a)
 	adapter_set_who(a, m->who);
 	if (m->events->adapter_added)
 		m->events->adapter_added(a, m->data);
+	check_identified(m);
 	return true;
 }
 
@@ -372,6 +396,7 @@ int manager_new(struct loop *loop, const struct kernel *kernel, const struct man
 		.loop = loop, .kernel = kernel, .config = config, .events = events, .data = data};
 	list_init(&m->unknown);
 	list_init(&m->adapters);
+	defer_init(&m->identified, loop, on_identified);
 	defer_init(&m->settled, loop, on_settled);
 	defer_init(&m->reap, loop, on_reap);
 	defer_init(&m->tell_stopped, loop, on_tell_stopped);
@@ -408,6 +433,7 @@ struct manager *manager_free(struct manager *m)
 	free_adapters(&m->adapters);
 	timer_stop(&m->stop_deadline);
 	defer_cancel(&m->tell_stopped);
+	defer_cancel(&m->identified);
 	defer_cancel(&m->settled);
 	defer_cancel(&m->reap);
 	m->mgmt = mgmt_free(m->mgmt);

@@ -16,7 +16,7 @@ static struct world {
 	struct manager_config config;
 	struct manager *manager;
 	struct adapter *adapter; /* the newest */
-	int added, removed, settled, failed, failed_err, changed;
+	int added, removed, identified, settled, failed, failed_err, changed;
 } world;
 
 static struct fake_controller healthy = { .addr = ADDR0, .extended = true };
@@ -42,8 +42,15 @@ static void world_removed(struct adapter *adapter, void *data)
 		world.adapter = NULL;
 }
 
+static void world_identified(void *data)
+{
+	assert_int_equal(world.settled, 0);
+	world.identified++;
+}
+
 static void world_settled(void *data)
 {
+	assert_int_equal(world.identified, 1);
 	world.settled++;
 }
 
@@ -76,6 +83,7 @@ static int world_start(void)
 	static const struct manager_events events = {
 		.adapter_added = world_added,
 		.adapter_removed = world_removed,
+		.identified = world_identified,
 		.settled = world_settled,
 		.failed = world_failed,
 	};

@@ -32,6 +32,7 @@ static void every_adapter_has_to_settle(void **state)
 	fake_rule(world.fk, &slow);
 	assert_int_equal(world_start(), 0);
 	assert_int_equal(world.added, 2);
+	assert_int_equal(world.identified, 1);
 	assert_int_equal(world.settled, 0);
 	world_advance(1000);
 	assert_int_equal(world.settled, 1);
