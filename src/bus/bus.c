@@ -139,7 +139,7 @@ void bus_send(struct bus *bus, sd_bus_message *m)
 
 void bus_announce(struct bus *bus, const char *path, const char *interface)
 {
-	int r = sd_bus_emit_interfaces_added(bus->sd, path, interface, NULL);
+	int r = bus->named ? sd_bus_emit_interfaces_added(bus->sd, path, interface, NULL) : 0;
 
 	if (r < 0 && !bus->lost)
 		log_error(NULL, "announcing %s: %s", path, strerror(-r));
@@ -147,7 +147,7 @@ void bus_announce(struct bus *bus, const char *path, const char *interface)
 
 void bus_withdraw(struct bus *bus, const char *path, const char *interface)
 {
-	int r = sd_bus_emit_interfaces_removed(bus->sd, path, interface, NULL);
+	int r = bus->named ? sd_bus_emit_interfaces_removed(bus->sd, path, interface, NULL) : 0;
 
 	if (r < 0 && !bus->lost)
 		log_error(NULL, "withdrawing %s: %s", path, strerror(-r));
@@ -188,7 +188,7 @@ void props_flush(struct props *p)
 	names[n] = NULL;
 	list_del(&p->link);
 	p->dirty = 0;
-	if (n == 0)
+	if (n == 0 || !p->bus->named)
 		return;
 	r = sd_bus_emit_properties_changed_strv(p->bus->sd, p->path, p->interface, names);
 	if (r < 0 && !p->bus->lost)
@@ -370,6 +370,7 @@ static int on_name_reply(sd_bus_message *m, void *data, _unused_ sd_bus_error *e
 	}
 	if (r >= 0)
 		r = code == 1 || code == 4 ? 0 : -EEXIST; /* primary owner, already owner */
+	bus->named = r >= 0;
 	bus->events->name(r, bus->data);
 	return 0;
 }

@@ -51,6 +51,7 @@ struct bus {
 	struct loop_io io;
 	bool readable; /* the descriptor was ready, and not everything was processed since */
 	bool lost;     /* told already */
+	bool named;    /* before that nobody knows us, and nothing is announced: who finds the name looks around */
 	bool stopping; /* new work is refused */
 	sd_bus_slot *slots[BUS_SLOTS_MAX];
 	size_t n_slots;
