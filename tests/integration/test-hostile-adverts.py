@@ -87,7 +87,7 @@ with peer("scripted-peer", "--device", 1) as p:
         start = scanner.get("Received")
         eventually(lambda: scanner.get("Received") - start > 2000, 90, "reports do not come", 0.5)
         print("# %d kB more" % (rss(pid) - before))
-        between(rss(pid) - before, -100000, 32768, "kilobytes more")  # the table is full at 4096 devices; sanitizers keep what is freed
+        between(rss(pid) - before, -100000, 32768, "kilobytes more")  # 6.7 MB seen once, with sanitizers; its cause is not known
         check(scanner.get("Dropped") > 0, "nothing was dropped of what nobody fetched")
         equal([path for path in managed_objects() if path.startswith(adapter.path + "/") and path != scanner.path], [], "objects")
         scanner.call("Stop")
