@@ -469,9 +469,11 @@ static void on_timer(struct timer *t)
 	case ATTEMPT_FAILING:
 		decide(a);
 		return;
+	case ATTEMPT_PENDING:
+		try_failed(a, -ECONNREFUSED); /* expect_failure() */
+		return;
 	case ATTEMPT_WAITING:
 	case ATTEMPT_LOADING:
-	case ATTEMPT_PENDING:
 		return; /* no timer in these */
 	}
 }
@@ -530,13 +532,28 @@ void connect_link_lost(struct links *links, const struct acl *acl, uint8_t reaso
 	}
 }
 
-/* Many controllers do not say for whom. Then it was for the one whose channel has failed already, or is about to. */
+/*
+ * The kernel should fail the channel now. Linux 6.12 takes the end of the command for its success instead: it goes on
+ * "connecting", and while it does it scans for no other peer either. So a channel that has not failed soon is given up for it.
+ * A cancelled creation (no connection) is the kernel's own doing; it goes on by itself.
+ */
+static void expect_failure(struct attempt *a, uint8_t status)
+{
+	if (status != HCIP_STATUS_NO_CONNECTION && !timer_armed(&a->timer))
+		timer_start_ms(&a->timer, CONNECT_REASON_MS);
+}
+
+/*
+ * Many controllers do not say for whom. Then it was for the one whose channel has failed already, or is about to; and when none
+ * does, for any of those that are pending, which lose nothing by being asked for again.
+ */
 void connect_creation_failed(struct links *links, const struct addr *peer, uint8_t status)
 {
 	struct attempt *named = addr_is_any(peer) ? NULL : attempt_find(links, peer), *a;
 
 	if (named && named->state == ATTEMPT_PENDING) {
 		named->hci_status = status;
+		expect_failure(named, status);
 		return;
 	}
 	list_for_each (a, &links->attempts, link)
@@ -547,6 +564,10 @@ void connect_creation_failed(struct links *links, const struct addr *peer, uint8
 		}
 	links->failure = status;
 	links->failure_us = loop_now_us(links->adapter->loop);
+	if (addr_is_any(peer))
+		list_for_each (a, &links->attempts, link)
+			if (a->state == ATTEMPT_PENDING)
+				expect_failure(a, status);
 }
 
 void connect_poke(struct links *links, const struct addr *peer, uint32_t delay_ms)

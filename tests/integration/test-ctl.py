@@ -125,8 +125,10 @@ with peer("heart-rate.js", "--device", "1", "--name", "Belt", "--interval-ms", "
         equal(ctl("connections").out, "")
 
     with case("connect --wait holds the link as long as it runs"):
-        process = subprocess.Popen(["aioblectl", "connect", "--wait", address], stdout=subprocess.PIPE, text=True)
-        check(process.stdout.readline().startswith(ROOT))
+        process = subprocess.Popen(["aioblectl", "connect", "--wait", address], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True)
+        if not process.stdout.readline().startswith(ROOT):
+            fail("no link: " + process.stderr.read())
         process.send_signal(signal.SIGINT)
         equal(process.wait(DEADLINE), 0)
         eventually(lambda: not objects("Connection1"), 10, "the link outlived the command")

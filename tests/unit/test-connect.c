@@ -588,6 +588,53 @@ static void the_kernel_gives_up_and_we_do_not(void **state)
 	assert_int_equal(a.c.retries, 0); /* that counts 0x3e */
 }
 
+/* Linux 6.12 forgets the status of a Connection Complete, and its channel stays pending for ever. */
+static void the_kernel_overlooks_a_failure(void **state)
+{
+	caller_start(&a, &peer, 10000);
+	bed_run(bed, 0);
+	bed_conn_complete(bed, HCIP_STATUS_FAILED_TO_ESTABLISH, 0, &peer, HCIP_ROLE_CENTRAL);
+	bed_run(bed, CONNECT_REASON_MS - 1);
+	bed_said(bed, "load 01 connect 01"); /* the channel might fail by itself */
+	bed_run(bed, 1 + CONNECT_RETRY_MS);
+	bed_said(bed, "load 01 connect 01");
+	assert_int_equal(a.c.retries, 1);
+	bed_link_up(bed, &peer, 0x40);
+	assert_int_equal(a.res, 0);
+}
+
+/* The controller does not say for whom: whoever is pending is asked for again, and told nothing. */
+static void the_kernel_overlooks_a_failure_of_somebody(void **state)
+{
+	static const struct addr nobody;
+
+	caller_start(&a, &peer, 10000);
+	caller_start(&b, &other, 10000);
+	bed_run(bed, 0);
+	bed->log[0] = '\0';
+	bed_conn_complete(bed, HCIP_STATUS_DISALLOWED, 0, &nobody, HCIP_ROLE_CENTRAL);
+	bed_run(bed, CONNECT_REASON_MS);
+	assert_int_equal(links_pending(&bed->adapter), 0);
+	bed_run(bed, CONNECT_REASON_MS + CONNECT_RETRY_MS);
+	bed_said(bed, "load 01 connect 01 load 02 connect 02");
+	assert_int_equal(links_pending(&bed->adapter), 2);
+	assert_int_equal(a.done + b.done, 0);
+	bed_run(bed, 60000);
+	assert_int_equal(a.res, -ETIMEDOUT);
+}
+
+/* No connection: a creation that was cancelled, which the kernel does to do something else; it comes back to it. */
+static void a_cancelled_creation_is_not_a_failure(void **state)
+{
+	caller_start(&a, &peer, 10000);
+	bed_run(bed, 0);
+	bed_conn_complete(bed, HCIP_STATUS_NO_CONNECTION, 0, &peer, HCIP_ROLE_CENTRAL);
+	bed_run(bed, 5000);
+	bed_said(bed, "load 01 connect 01");
+	bed_link_up(bed, &peer, 0x40);
+	assert_int_equal(a.res, 0);
+}
+
 static void not_established(uint16_t handle)
 {
 	struct bed_channel *channel = bed_channel(bed, &peer);
@@ -980,6 +1027,9 @@ int main(void)
 		T(an_earlier_links_end_does_not_count),
 		T(final_errors_of_the_channel),
 		T(the_kernel_gives_up_and_we_do_not),
+		T(the_kernel_overlooks_a_failure),
+		T(the_kernel_overlooks_a_failure_of_somebody),
+		T(a_cancelled_creation_is_not_a_failure),
 		T(not_established_twice_then_success),
 		T(not_established_after_the_channel_came_up),
 		T(no_time_for_another_try),
