@@ -3,6 +3,23 @@
 from gatt_cases import *
 
 ONE_ANSWER = 5000  # ms: enough for one honest answer on a busy machine
+QUARANTINE = 16384  # kB: the 8 MB of freed memory that tools/test lets the sanitizers keep, and their own notes about it
+
+
+def rss(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", open("/proc/%d/status" % pid).read())[1])
+
+
+@contextlib.contextmanager
+def memory(pid, kilobytes):
+    """The process may grow by this much in here."""
+    if "libasan" in open("/proc/%d/maps" % pid).read():
+        kilobytes += QUARANTINE
+    before = rss(pid)
+    yield
+    grown = rss(pid) - before
+    print("# %d kB more" % grown)
+    check(grown <= kilobytes, "%d kB more, where %d are allowed" % (grown, kilobytes))
 
 
 def script(p, **settings):
@@ -18,6 +35,12 @@ script.serial = 0
 
 def do(p, *steps):
     script(p, do=list(steps))
+
+
+def confirmations(p):
+    """How many indications the daemon has confirmed since reset_stats."""
+    p.say(json.dumps({"do": [{"stats": True}]}))
+    return int(p.wait(r"^stats .*confirmations=(\d+)")[1])
 
 
 class Stage:
