@@ -227,6 +227,8 @@ static void on_identified(void *data)
 	struct daemon *d = data;
 	int r = bus_request_name(d->bus);
 
+	if (r >= 0) /* after the name: nobody waits for this */
+		r = foreign_new(d->bus, d->manager, &d->foreign);
 	if (r < 0)
 		on_name(r, d);
 }
@@ -364,9 +366,6 @@ static int start(struct daemon *d, const struct options *o, const struct config 
 		log_error(NULL, "no connection to the bus %s: %s", o->bus, strerror(-r));
 		return r;
 	}
-	r = foreign_new(d->bus, d->manager, &d->foreign);
-	if (r < 0)
-		return r;
 	start_tick(d);
 	return 0;
 }

@@ -26,7 +26,7 @@ struct manager_events {
 	void (*adapter_added)(struct adapter *adapter, void *data);
 	/* unplugged or lost: its links, attempts and scanners have been ended and told before; freed after this call */
 	void (*adapter_removed)(struct adapter *adapter, void *data);
-	/* once, before settled(): every adapter that was there at the start has been told with adapter_added() */
+	/* once, before settled(): every adapter that was there at the start has been told with adapter_added(); not from the loop */
 	void (*identified)(void *data);
 	/* once: every adapter that was there at the start is ready, off, blocked or failed (no adapters: at once) */
 	void (*settled)(void *data);

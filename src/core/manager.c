@@ -35,7 +35,7 @@ struct manager {
 	struct list adapters;
 	unsigned int initial; /* of those that were there at the start: not settled yet */
 	bool listed, told_identified, told_settled;
-	struct defer identified, settled;
+	struct defer settled;
 	struct defer reap; /* frees adapters that are not on the allow-list */
 	char *who;
 	char reason[ADAPTER_REASON_MAX];
@@ -102,16 +102,11 @@ struct list *manager_adapters(struct manager *m)
 
 /* --- identified, settled --- */
 
-static void on_identified(struct defer *d)
-{
-	struct manager *m = container_of(d, struct manager, identified);
-
-	m->told_identified = true;
-	if (m->events->identified)
-		m->events->identified(m->data);
-}
-
-/* Those that settle without ever telling who they are (failed) are not waited for. */
+/*
+ * Told at once, and not from the loop: the bring-up of the adapter that was identified last goes on in the same turn, for as
+ * long as the kernel answers, and whoever starts something now starts it before that. Those that settle without ever telling
+ * who they are (failed) are not waited for.
+ */
 static void check_identified(struct manager *m)
 {
 	const struct adapter *a;
@@ -121,7 +116,9 @@ static void check_identified(struct manager *m)
 	list_for_each (a, &m->unknown, link)
 		if (a->initial && !a->discard)
 			return;
-	defer_post(&m->identified);
+	m->told_identified = true;
+	if (m->events->identified)
+		m->events->identified(m->data);
 }
 
 static void on_settled(struct defer *d)
@@ -396,7 +393,6 @@ int manager_new(struct loop *loop, const struct kernel *kernel, const struct man
 		.loop = loop, .kernel = kernel, .config = config, .events = events, .data = data};
 	list_init(&m->unknown);
 	list_init(&m->adapters);
-	defer_init(&m->identified, loop, on_identified);
 	defer_init(&m->settled, loop, on_settled);
 	defer_init(&m->reap, loop, on_reap);
 	defer_init(&m->tell_stopped, loop, on_tell_stopped);
@@ -433,7 +429,6 @@ struct manager *manager_free(struct manager *m)
 	free_adapters(&m->adapters);
 	timer_stop(&m->stop_deadline);
 	defer_cancel(&m->tell_stopped);
-	defer_cancel(&m->identified);
 	defer_cancel(&m->settled);
 	defer_cancel(&m->reap);
 	m->mgmt = mgmt_free(m->mgmt);

@@ -93,8 +93,9 @@ static struct event_base *base_new(void)
 
 	if (!cfg)
 		return NULL;
-	/* no thread locks: everything lives in one thread */
+	/* everything lives in one thread; and variables that tune libevent cost 20 system calls to ask for */
 	(void)event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
+	(void)event_config_set_flag(cfg, EVENT_BASE_FLAG_IGNORE_ENV);
 	base = event_base_new_with_config(cfg);
 	event_config_free(cfg);
 	return base;
