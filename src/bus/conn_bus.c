@@ -192,8 +192,9 @@ void conn_bus_added(struct adapter_bus *a, struct conn *conn)
 	struct conn_bus *c = o ? &o->base : NULL;
 	char address[ADDR_STR_MAX];
 
-	if (!o) {
+	if (!o) { /* nobody could ever see it or let it go */
 		log_error(adapter_name(a->adapter), "no memory for a link");
+		(void)conn_disconnect(conn, NULL, 0);
 		return;
 	}
 	c->adapter = a;

@@ -184,6 +184,9 @@ async def connect_and_back(w):
     check(await w.run("connect", PEER, "--mtu", "200"), 0)
     r = await w.run("connections", "--json")
     assert json.loads(r.out)[0]["mtu"] == 200, r.out
+    check(await w.run("connect", PEER, "--persistent"), 0)  # the link that exists gets another lifetime
+    r = await w.run("connections", "--json")
+    assert [c["lifetime"] for c in json.loads(r.out)] == ["persistent"], r.out
     check(await w.run("disconnect", PEER), 0)
     r = await w.run("connections")
     assert r.out == "", r.out

@@ -144,7 +144,9 @@ static int run(struct ctl *c, struct connecting *o, struct waiting *w)
 	if (r)
 		return r;
 	w->path = p.path;
-	if (o->wait)
+	if (o->persistent)
+		r = peer_persist(c, &p);
+	if (!r && o->wait)
 		r = peer_hold(c, &p);
 	if (!r && o->mtu)
 		r = exchange_mtu(c, &p, o->mtu);

@@ -196,3 +196,22 @@ int peer_hold(struct ctl *c, const struct peer *p)
 	call_no_options(m);
 	return ctl_call(c, m, p->name, NULL);
 }
+
+/* To connect to a peer that is connected is how a client says more about the link's lifetime. */
+int peer_persist(struct ctl *c, const struct peer *p)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	json_object *conn;
+
+	if (p->fresh)
+		return 0;
+	conn = json_get(json_get(p->objects, p->path), CTL_SERVICE ".Connection1");
+	m = call_new(c, json_str(conn, "Adapter"), "Adapter1", "Connect");
+	ctl_must(sd_bus_message_append(m, "ss", json_str(conn, "Address"),
+	                               json_str(conn, "AddressType")));
+	call_options_open(m);
+	call_option_timeout(c, m);
+	call_option_str(m, "lifetime", "persistent");
+	call_options_close(m);
+	return ctl_call(c, steal(&m), p->name, NULL);
+}

@@ -49,6 +49,10 @@ int peer_open(struct ctl *c, const char *text, const struct peer_connect *how, s
  * code. */
 int peer_hold(struct ctl *c, const struct peer *p);
 
+/** peer_persist() - make a link that others made one that stays when nobody holds it. Return: 0 or
+ * an exit code. */
+int peer_persist(struct ctl *c, const struct peer *p);
+
 static inline void peer_free(struct peer *p)
 {
 	free(p->path);
