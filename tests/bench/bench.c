@@ -63,7 +63,7 @@ static double cpu_us(void)
 	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
 }
 
-static void say(const char *name, double value)
+void say(const char *name, double value)
 {
 	(void)printf("%s %.3f\n", name, value);
 }
@@ -305,50 +305,6 @@ static void measure_hold(const struct subject *s, const char *address, _unused_ 
 	s->disconnect();
 }
 
-/* start NAME PROGRAM ARGUMENT...: from exec to the bus name; leaves the program running and prints its process */
-static int measure_start(char **argv)
-{
-	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-	_cleanup_(freep) char *match = NULL;
-	uint64_t begin;
-	pid_t pid;
-
-	if (sd_bus_open_system(&bus) < 0)
-		die("no system bus");
-	if (asprintf(&match,
-	             "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%"
-	             "s'",
-	             argv[0]) < 0)
-		die("no memory");
-	if (sd_bus_add_match(bus, NULL, match, NULL, NULL) < 0)
-		die("no match");
-	begin = now_us();
-	pid = fork();
-	if (pid == 0) {
-		/* whoever reads our output waits for its end: the daemon must not hold it open */
-		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-		for (int fd = 0; fd < 3; fd++)
-			(void)dup2(null, fd);
-		(void)setsid();
-		(void)execv(argv[1], argv + 1);
-		_exit(127);
-	}
-	for (;;) {
-		_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-		int r = sd_bus_process(bus, &m);
-
-		if (r > 0 && m &&
-		    sd_bus_message_is_signal(m, "org.freedesktop.DBus", "NameOwnerChanged"))
-			break;
-		if (r == 0 && sd_bus_wait(bus, 10000000) <= 0)
-			die("%s never took the name %s", argv[1], argv[0]);
-	}
-	say("start_ms", (double)(now_us() - begin) / 1000);
-	(void)printf("pid %d\n", (int)pid);
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	static const struct subject *const subjects[] = {&subject_floor, &subject_bluez,
@@ -371,8 +327,8 @@ int main(int argc, char **argv)
 		{"hold", measure_hold, false},
 	};
 
-	if (argc >= 4 && strcmp(argv[1], "start") == 0)
-		return measure_start(argv + 2);
+	if (argc >= 5 && strcmp(argv[1], "start") == 0)
+		return measure_start(argv[2], argv[3], argv + 4);
 	for (size_t i = 0; argc >= 4 && i < ARRAY_SIZE(subjects); i++) {
 		if (strcmp(subjects[i]->name, argv[1]) != 0)
 			continue;
@@ -389,7 +345,7 @@ int main(int argc, char **argv)
 	(void)fputs("usage: bench-client floor|bluez|aiobled ADDRESS MEASURE [NUMBER]\n"
 	            "       MEASURE: read connect reconnect uuid command flood-fd flood-signal "
 	            "latency-fd latency-signal scan hold\n"
-	            "       bench-client start BUSNAME PROGRAM [ARGUMENT...]\n",
+	            "       bench-client start USER BUSNAME PROGRAM [ARGUMENT...]\n",
 	            stderr);
 	return 2;
 }

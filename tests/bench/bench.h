@@ -54,5 +54,17 @@ uint64_t now_us(void);
 /* say why and end with status 1 */
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
+/* print "name value" */
+void say(const char *name, double value);
+
 /* wait until @fd is ready for @events; Return: whether it is */
 bool wait_fd(int fd, short events, int timeout_ms);
+
+/**
+ * measure_start() - start a daemon and wait for its bus name; it goes on running
+ * @user: "root", or whom it runs as with CAP_NET_ADMIN and CAP_NET_RAW
+ * @argv: program and arguments, ended by NULL
+ *
+ * Prints "start_ms" from fork to name, and "pid". Return: exit status.
+ */
+int measure_start(const char *user, const char *name, char **argv);
