@@ -200,6 +200,7 @@ static struct sub_bus *sub_bus_new(struct conn_bus *c, const struct subscribe_op
 	sink_init(&s->sink, c->bus, &sink_events, o->queue);
 	s->handle = handle;
 	s->broadcast = o->broadcast;
+	s->starting = true;
 	s->sub = (struct gatt_sub){
 		.notify = o->notify, .indicate = o->indicate, .value = on_value, .ended = on_ended};
 	list_add_tail(&c->subs, &s->link);
@@ -211,6 +212,7 @@ static void subscribe_reply(struct subscribe_call *call)
 	struct sub_bus *s = call->sub;
 
 	call->sub = NULL; /* it stands on its own from here */
+	s->starting = false;
 	if (call->open)
 		bus_call_done(&call->gc.call, "ho", call->fd, s->path);
 	else

@@ -15,6 +15,7 @@ struct sub_bus {
 	struct gatt_sub sub;
 	uint16_t handle;
 	bool broadcast;
+	bool starting; /* the call that makes it has not been answered: no object yet, since that call is its owner */
 };
 
 /* Characteristic1.Subscribe, Characteristic1.OpenNotify, Connection1.SubscribeUuid */

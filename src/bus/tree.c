@@ -136,6 +136,8 @@ static enum tree_kind resolve_below(struct bus *bus, const char *p, struct tree_
 	if (*p || !parse_id(s, n, &id) || id >= bus->next_sub)
 		return TREE_NONE;
 	t->sub = find_sub(t->conn, id);
+	if (t->sub && t->sub->starting)
+		return TREE_NONE;
 	return t->sub ? TREE_SUBSCRIPTION : over(t, false);
 }
 
@@ -310,7 +312,8 @@ static void add_conn(struct strv *v, const struct conn_bus *c)
 	list_for_each (service, services, link)
 		add_service(v, c, service);
 	list_for_each (sub, &c->subs, link)
-		strv_add(v, sub->path);
+		if (!sub->starting)
+			strv_add(v, sub->path);
 }
 
 static int on_list(_unused_ sd_bus *sd, _unused_ const char *prefix, void *data, char ***ret,

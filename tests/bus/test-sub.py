@@ -220,6 +220,25 @@ class Several(TestCase):
             peer.release()
             await until(lambda: peer.values[peer.measurement + 1] == b"\x00\x00", "the CCCD is cleared again")
 
+    async def test_one_that_is_not_answered_yet_is_nobodys(self):
+        """Paths can be guessed: others must not end a subscription under the call that makes it."""
+        async with Daemon() as d:
+            path, peer = await discovered(d)
+            other = await d.new_client()
+            peer.held = []
+            subscribing = asyncio.ensure_future(subscribe(d.client, path, peer.measurement))
+            await until(lambda: peer.held)
+            sub = f"{path}/sub/1"
+            self.assertNotIn(sub, await other.objects())
+            for method in "Next", "Open", "Stop":
+                await self.fails("org.freedesktop.DBus.Error.UnknownObject",
+                                 other.call(sub, SUBSCRIPTION, method, "a{sv}", [{}]))
+            peer.release()
+            self.assertEqual(await subscribing, sub)
+            self.assertIn(sub, await other.objects())
+            peer.notify(peer.measurement, b"x")
+            self.assertEqual((await next_value(d.client, sub))[1], b"x")
+
     async def test_errors(self):
         async with Daemon("--subscriptions", "2") as d:
             path, peer = await discovered(d)
