@@ -73,6 +73,10 @@ void acl_drop(struct acl *acl)
 		return;
 	acl->leaving = true;
 	timer_stop(&acl->late);
+	if (op_live(&acl->drop_cmd.op)) { /* mgmt has not answered the try before */
+		drop_by_hci(acl);
+		return;
+	}
 	mgmt_put_addr_cmd(&w, MGMT_DISCONNECT, adapter->index, &acl->peer);
 	r = mgmt_send_msg(adapter->mgmt, &acl->drop_cmd, &w, MGMT_TIMEOUT_MS);
 	if (r < 0)

@@ -442,6 +442,27 @@ static void disconnect_of_a_handle_the_controller_does_not_know(void **state)
 	assert_int_equal(links_count(&bed->adapter), 0);
 }
 
+/* The controller refuses while mgmt still owes its answer: the next try goes by HCI alone. */
+static void disconnect_again_while_mgmt_is_silent(void **state)
+{
+	bed->mute_drop = true;
+	bed->refuse_opcode = HCIP_DISCONNECT;
+	bed->refuse_status = HCIP_STATUS_DISALLOWED;
+	bed->refuse_count = 1;
+	disconnect(0, 1500);
+	bed_run(bed, ACL_DROP_MS);
+	bed_said(bed, "drop 01 hci-drop 0040");
+	bed_run(bed, 500);
+	assert_int_equal(results[0], -ETIMEDOUT);
+	told("w");
+	disconnect(1, 1000);
+	bed_said(bed, "hci-drop 0040");
+	channel_dies();
+	bed_run(bed, 0);
+	told("wA");
+	assert_int_equal(results[1], 0);
+}
+
 static void disconnect_op_may_be_dropped(void **state)
 {
 	disconnect(0, 2000);
@@ -599,6 +620,7 @@ int main(void)
 		T(disconnect_when_mgmt_is_silent),
 		T(disconnect_that_nothing_helps),
 		T(disconnect_of_a_handle_the_controller_does_not_know),
+		T(disconnect_again_while_mgmt_is_silent),
 		T(disconnect_op_may_be_dropped),
 		T(disconnect_of_what_is_down),
 		T(disconnect_inside_the_end),
