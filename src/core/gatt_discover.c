@@ -53,6 +53,8 @@ static int discover_turn(struct discover *d)
 /* The regular end of a range. */
 static bool is_none(const struct discover *d, int res)
 {
+	if (d->exact)
+		return false;
 	return res == RES_ATT(ATT_ERR_NOT_FOUND) || (res != 0 && res == d->none);
 }
 
@@ -369,6 +371,7 @@ static const struct phase phase_include_uuids = {ask_include_uuid, take_include_
 static int includes_done(struct discover *d)
 {
 	d->phase = &phase_include_uuids;
+	d->exact = true;
 	return settle_includes(d);
 }
 

@@ -31,6 +31,7 @@ struct discover {
 	bool filter;
 	bool first_only; /* the first characteristic that matches is enough */
 	bool stop_at_cccd;
+	bool exact;     /* one attribute is asked for: that it is not found ends no range */
 	uint16_t owner; /* declaration of the service or characteristic whose inside is walked */
 	uint16_t open;  /* declaration of the characteristic whose end is not known yet; 0: none */
 	struct att_range stray; /* declarations outside of all known services; start 0: none */

@@ -220,6 +220,10 @@ static const struct row {
          INCLUDES "< 09 06 02 00 20 00 25 00; > 08 03 00 10 00 02 28; < 01 08 03 00 0a; > 0a 20 "
                   "00; < 0b 01 02 03",
          -EBADMSG, NULL},
+	{"included UUID not found", INCLUDED, NULL, ONE_SERVICE,
+         INCLUDES "< 09 06 02 00 20 00 25 00; > 08 03 00 10 00 02 28; < 01 08 03 00 0a; > 0a 20 "
+                  "00; < 01 0a 20 00 0a; =",
+         RES_ATT(0x0a), NULL},
 	{"another response", SERVICES, NULL, NULL, GROUPS "< 09 06 01 00 04 00 00 18", -EBADMSG,
          ""},
 	{"error in the middle", SERVICES, NULL, NULL,
