@@ -112,32 +112,6 @@ static void attempt_fail(struct attempt *a, int res)
 	links_settled(links);
 }
 
-static void attempt_succeed(struct attempt *a)
-{
-	struct links *links = a->links;
-	struct acl *acl = acl_find(links, a->handle);
-	struct conn *conn;
-	struct list waiters;
-	struct op *op;
-	int r;
-
-	loop_io_deinit(&a->io);
-	r = conn_new(links, steal_fd(&a->fd), acl, &a->peer, &a->params, &conn);
-	if (r < 0) {
-		attempt_fail(a, r);
-		return;
-	}
-	take_waiters(a, &waiters);
-	attempt_free(a);
-	links->adapter->stats.connects++;
-	adapter_emit_conn(links->adapter, conn);
-	adapter_changed(links->adapter);
-	while ((op = list_first(&waiters, struct op, link))) {
-		container_of(op, struct connect_op, op)->conn = conn;
-		op_complete(op, 0);
-	}
-}
-
 /* Nobody waits any more. */
 static void attempt_cancel(struct attempt *a)
 {
@@ -297,6 +271,57 @@ static void try_failed(struct attempt *a, int err)
 	enter_state(a, ATTEMPT_FAILING, a->hci_status ? 0 : CONNECT_REASON_MS);
 }
 
+static void no_place(struct attempt *a)
+{
+	a->hci_status = HCIP_STATUS_CONNECTION_LIMIT;
+	try_failed(a, -EMLINK);
+}
+
+/* The last place may have been taken: those that are with the kernel would come over the configured number. */
+static void check_places(struct links *links)
+{
+	struct attempt *a;
+
+	list_for_each (a, &links->attempts, link) {
+		struct acl *acl = a->state == ATTEMPT_LINKED ? acl_find(links, a->handle) : NULL;
+
+		if (a->state != ATTEMPT_PENDING && a->state != ATTEMPT_LINKED)
+			continue;
+		if (!links_is_full(links, &a->peer))
+			continue;
+		no_place(a);
+		if (acl)
+			acl_drop(acl);
+	}
+}
+
+static void attempt_succeed(struct attempt *a)
+{
+	struct links *links = a->links;
+	struct acl *acl = acl_find(links, a->handle);
+	struct conn *conn;
+	struct list waiters;
+	struct op *op;
+	int r;
+
+	loop_io_deinit(&a->io);
+	r = conn_new(links, steal_fd(&a->fd), acl, &a->peer, &a->params, &conn);
+	if (r < 0) {
+		attempt_fail(a, r);
+		return;
+	}
+	take_waiters(a, &waiters);
+	attempt_free(a);
+	links->adapter->stats.connects++;
+	check_places(links);
+	adapter_emit_conn(links->adapter, conn);
+	adapter_changed(links->adapter);
+	while ((op = list_first(&waiters, struct op, link))) {
+		container_of(op, struct connect_op, op)->conn = conn;
+		op_complete(op, 0);
+	}
+}
+
 /* EBUSY at once: a channel to the peer exists. Ours, going away; or somebody else's, then it stays. */
 static void channel_busy(struct attempt *a)
 {
@@ -395,7 +420,10 @@ static void on_loaded(struct op *op, int res)
 	if (res) /* the link will have the kernel's parameters, which is better than no link */
 		log_debug(a->links->adapter->name, "connection parameters: %s",
 		          res_text(res, text, sizeof(text)));
-	attempt_connect(a);
+	if (links_is_full(a->links, &a->peer))
+		no_place(a);
+	else
+		attempt_connect(a);
 }
 
 /*
@@ -437,9 +465,8 @@ static void attempt_try(struct attempt *a)
 		enter_state(a, ATTEMPT_WAITING, 0);
 	} else if (is_in_the_way(a)) {
 		enter_state(a, ATTEMPT_HELD, CONNECT_HOLD_MS); /* connect_poke() shortens it */
-	} else if (links_is_full(a->links)) {
-		a->hci_status = HCIP_STATUS_CONNECTION_LIMIT;
-		enter_state(a, ATTEMPT_FAILING, 0);
+	} else if (links_is_full(a->links, &a->peer)) {
+		no_place(a);
 	} else {
 		int r = load_params(a);
 

@@ -240,11 +240,15 @@ void links_mgmt_event(struct adapter *adapter, const struct mgmt_msg *msg)
 
 /* --- hooks --- */
 
-bool links_is_full(const struct links *links)
+bool links_is_full(const struct links *links, const struct addr *peer)
 {
 	uint32_t max = links->adapter->config->links_max;
+	size_t n = links->n_acls + 1;
+	const struct acl *acl;
 
-	return max && links->n_acls >= max;
+	list_for_each (acl, &links->acls, link)
+		n -= addr_equal(&acl->peer, peer); /* it has its place */
+	return max && n > max;
 }
 
 uint32_t links_count(const struct adapter *adapter)

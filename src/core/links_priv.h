@@ -119,8 +119,8 @@ void links_wanted(struct links *links, const struct addr *peer);
 /** links_settled() - an attempt or a conn is gone: whoever waits in links_stop() may be through */
 void links_settled(struct links *links);
 
-/** links_is_full() - no place for another link, as configured */
-bool links_is_full(const struct links *links);
+/** links_is_full() - no place for a link to @peer, as configured */
+bool links_is_full(const struct links *links, const struct addr *peer);
 
 /* --- connect.c --- */
 

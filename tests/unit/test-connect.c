@@ -832,6 +832,35 @@ static void a_full_controller(void **state)
 	assert_int_equal(links_max(&bed->adapter), 1);
 }
 
+/* Those that were pending before the last place was taken are over, too. */
+static void the_last_place_is_taken(void **state)
+{
+	bed->config.links_max = 1;
+	caller_start(&a, &peer, 10000);
+	bed_run(bed, 0);
+	caller_start(&b, &other, 10000);
+	bed_run(bed, 0);
+	bed_link_up(bed, &peer, 0x40);
+	assert_int_equal(a.res, 0);
+	bed_run(bed, 0);
+	assert_int_equal(a.done, 1);
+	assert_int_equal(b.done, 1);
+	assert_int_equal(b.res, RES_HCI(HCIP_STATUS_CONNECTION_LIMIT));
+	assert_true(bed_channel_closed(bed_channel(bed, &other)));
+}
+
+static void the_last_place_is_taken_while_parameters_are_loaded(void **state)
+{
+	struct addr foreign = bed_addr(9);
+
+	bed->config.links_max = 1;
+	caller_start(&a, &peer, 10000);
+	bed_conn_complete(bed, 0, 0x40, &foreign, HCIP_ROLE_CENTRAL);
+	bed_run(bed, 0);
+	assert_int_equal(a.done, 1);
+	assert_int_equal(a.res, RES_HCI(HCIP_STATUS_CONNECTION_LIMIT));
+}
+
 static void the_limit_is_learned_from_each_word_for_it(void **state)
 {
 	static const uint8_t rows[] = {HCIP_STATUS_CONNECTION_LIMIT, HCIP_STATUS_LIMITED_RESOURCES,
@@ -1040,6 +1069,8 @@ int main(void)
 		T(adapter_goes_away),
 		T(the_kernel_knows_first_that_the_adapter_is_gone),
 		T(a_full_controller),
+		T(the_last_place_is_taken),
+		T(the_last_place_is_taken_while_parameters_are_loaded),
 		T(the_limit_is_learned_from_each_word_for_it),
 		T(the_limit_is_learned),
 		T(fifty_in_a_row),
