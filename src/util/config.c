@@ -133,10 +133,9 @@ static void add_adapter(struct reading *rd, const char *name)
 	struct config *config = rd->config;
 	char *copy;
 
-	if (!adapter_name_valid(name)) {
+	/* on the list nevertheless: it allows nothing, where an empty list would allow every adapter */
+	if (!adapter_name_valid(name))
 		mistake(rd, "Adapters: \"%s\" is neither hciN nor an address", name);
-		return;
-	}
 	if (config->n_adapters == CONFIG_ADAPTERS_MAX) {
 		mistake(rd, "Adapters: more than %d, \"%s\" is left out", CONFIG_ADAPTERS_MAX,
 		        name);

@@ -120,6 +120,18 @@ static void names_each_mistake_and_keeps_the_rest(void **state)
 	config_deinit(&c);
 }
 
+/* A list of nothing but mistakes must not become the list of all. */
+static void a_mistaken_adapter_is_not_every_adapter(void **state)
+{
+	struct config c;
+
+	put("main.conf", "[General]\nAdapters=hcl0\n");
+	assert_int_equal(load(&c), 1);
+	assert_int_equal(c.n_adapters, 1);
+	assert_string_equal(c.adapters[0], "hcl0");
+	config_deinit(&c);
+}
+
 static void drop_ins_come_in_order_and_hide_each_other(void **state)
 {
 	struct config c;
@@ -182,6 +194,7 @@ int main(void)
 		T(nothing_there_gives_the_defaults),
 		T(reads_every_key),
 		T(names_each_mistake_and_keeps_the_rest),
+		T(a_mistaken_adapter_is_not_every_adapter),
 		T(drop_ins_come_in_order_and_hide_each_other),
 		T(an_unreadable_file_is_a_mistake),
 		T(prints_what_it_would_read),
