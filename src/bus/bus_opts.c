@@ -175,6 +175,8 @@ static int store_list_string(const struct opt *o, const char *s, void *field, st
 			return bus_arg_error(err, o->key, "is no address");
 		return 0;
 	default:
+		if (strlen(s) > OPTS_STRING_MAX)
+			return bus_arg_error(err, o->key, "has a value that is too long");
 		names->v[names->n++] = s;
 		return 0;
 	}

@@ -16,7 +16,8 @@
 
 #include "bus_result.h"
 
-#define OPTS_LIST_MAX 64 /* values of one list option */
+#define OPTS_LIST_MAX   64  /* values of one list option */
+#define OPTS_STRING_MAX 255 /* bytes of a value of OPT_NAMES */
 
 enum opt_type {
 	OPT_BOOL,  /* bool */

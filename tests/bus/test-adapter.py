@@ -166,8 +166,8 @@ class Options(TestCase):
                                ("queue", 4097), ("queue", Variant("t", 2 ** 64 - 1)), ("queue", Variant("x", -2 ** 63)),
                                ("signals", "yes"), ("uuids", ["nonsense"]), ("uuids", "180d"), ("addresses", ["12:34"]),
                                ("companies", ["76"]), ("companies", Variant("ai", [-1])), ("rssi", 300),
-                               ("names", Variant("au", [1])), ("names", ["x"] * 65), ("duration_ms", Variant("d", 1.0)),
-                               ("duration_ms", Variant("v", Variant("u", 1))), ("Duration_ms", 1)):
+                               ("names", Variant("au", [1])), ("names", ["x"] * 65), ("names", ["x" * 256]),
+                               ("duration_ms", Variant("d", 1.0)), ("duration_ms", Variant("v", Variant("u", 1))), ("Duration_ms", 1)):
                 await self.invalid(key, c.scan(**{key: value}))
             await self.invalid("window_us", c.scan(interval_us=10000, window_us=10001))
             await self.invalid("address", c.dial("nowhere"))
