@@ -121,11 +121,6 @@ void bus_call_fail_res(struct bus_call *call, int res)
 	bus_call_fail(call, &(struct bus_error){.res = res});
 }
 
-void bus_call_drop(struct bus_call *call)
-{
-	bus_call_free(call);
-}
-
 int bus_call_started(struct bus_call *call, int r)
 {
 	if (r != 0)

@@ -61,9 +61,6 @@ void bus_call_done(struct bus_call *call, const char *types, ...);
 void bus_call_fail(struct bus_call *call, const struct bus_error *e);
 void bus_call_fail_res(struct bus_call *call, int res);
 
-/** bus_call_drop() - no answer: the client is gone, or bus_fail() has answered already */
-void bus_call_drop(struct bus_call *call);
-
 /**
  * bus_call_started() - what a handler returns after a starting call
  * @r: its result: 0, the call waits; else the call is answered with it

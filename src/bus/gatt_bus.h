@@ -25,5 +25,5 @@ int gatt_bus_write_uuid(sd_bus_message *m, void *conn, sd_bus_error *error);
 /** attr_path() - "CONNECTION/hXXXX". Return: @buf. */
 const char *attr_path(const struct conn_bus *c, uint16_t handle, char buf[BUS_PATH_MAX + 8]);
 
-/** gatt_bus_read_uuid_arg() - the argument "uuid" of the *Uuid methods */
+/** gatt_bus_uuid_arg() - the argument "uuid" of the *Uuid methods */
 int gatt_bus_uuid_arg(sd_bus_message *m, struct uuid *ret, struct bus_error *err);

@@ -149,13 +149,6 @@ const char *holder_other(const struct holder *h, const struct client *client)
 	return NULL;
 }
 
-struct client *holder_first(const struct holder *h)
-{
-	struct holding *g = list_first(&h->holdings, struct holding, link);
-
-	return g ? g->client : NULL;
-}
-
 void holder_each(const struct holder *h, void (*fn)(const char *name, void *data), void *data)
 {
 	struct holding *g;

@@ -60,9 +60,6 @@ static inline bool holder_alone(const struct holder *h)
 /** holder_other() - a holder that is not @client: its name, or NULL */
 const char *holder_other(const struct holder *h, const struct client *client);
 
-/** holder_first() - or NULL */
-struct client *holder_first(const struct holder *h);
-
 /** holder_each() - the unique names, one call each */
 void holder_each(const struct holder *h, void (*fn)(const char *name, void *data), void *data);
 

@@ -55,7 +55,10 @@ void conn_unobserve(struct conn_observer *observer)
 	list_del(&observer->link);
 }
 
-/* A marker walks the list, so that observers may come and go in between. */
+/*
+ * A marker walks the list, so that observers may come and go in between. There is one at a time: changes come from the
+ * loop, and nothing that an observer may call tells of one.
+ */
 static void tell_changed(struct conn *conn)
 {
 	struct list marker, *at;

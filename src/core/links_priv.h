@@ -62,7 +62,6 @@ struct links {
 	size_t n_cancelled;
 	uint32_t links_max; /* learned from refusals; 0: not known */
 	struct list stops;  /* ops of links_stop() */
-	bool stopping;
 	/* the last Connection Complete that failed and did not say for whom */
 	uint8_t failure;
 	uint64_t failure_us;
