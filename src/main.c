@@ -44,6 +44,7 @@ struct daemon {
 	struct timer tick; /* watchdog and status */
 	uint64_t tick_us;
 	bool settled, named, stopping;
+	const char *warnings[2]; /* for Manager1.Warnings; NULL-terminated */
 };
 
 static void usage(FILE *to)
@@ -227,10 +228,13 @@ static void on_identified(void *data)
 	struct daemon *d = data;
 	int r = bus_request_name(d->bus);
 
-	if (r >= 0) /* after the name: nobody waits for this */
-		r = foreign_new(d->bus, d->manager, &d->foreign);
-	if (r < 0)
+	if (r < 0) {
 		on_name(r, d);
+		return;
+	}
+	r = foreign_new(d->bus, d->manager, &d->foreign); /* after the name: nobody waits for this */
+	if (r < 0)
+		log_error(NULL, "other Bluetooth managers will not be noticed: %s", strerror(-r));
 }
 
 static void on_settled(void *data)
@@ -340,18 +344,22 @@ static int start(struct daemon *d, const struct options *o, const struct config 
 		.subscriptions = config->subscriptions,
 		.streams = config->streams,
 	};
-	const char *fault = kernel_fault();
 	int r;
 
-	if (fault)
-		log_warning(NULL, "%s", fault);
+	d->warnings[0] = kernel_fault();
+	if (d->warnings[0])
+		log_warning(NULL, "%s", d->warnings[0]);
 	r = loop_new(&d->loop);
-	if (r < 0)
+	if (r < 0) {
+		log_error(NULL, "no event loop: %s", strerror(-r));
 		return r;
+	}
 	timer_init(&d->tick, d->loop, on_tick);
 	r = watch_signals(d);
-	if (r < 0)
+	if (r < 0) {
+		log_error(NULL, "signals: %s", strerror(-r));
 		return r;
+	}
 	d->manager_config = (struct manager_config){
 		.adapters = config->n_adapters ? (const char *const *)config->adapters : NULL,
 		.links_max = config->links_per_adapter,
@@ -366,6 +374,7 @@ static int start(struct daemon *d, const struct options *o, const struct config 
 		log_error(NULL, "no connection to the bus %s: %s", o->bus, strerror(-r));
 		return r;
 	}
+	bus_set_warnings(d->bus, d->warnings);
 	start_tick(d);
 	return 0;
 }
@@ -386,8 +395,11 @@ static int run(const struct options *o, const struct config *config)
 	struct daemon d = { .signal_fd = -1 };
 	int r = start(&d, o, config);
 
-	if (r == 0)
+	if (r == 0) {
 		r = loop_run(d.loop);
+		if (r < 0)
+			log_error(NULL, "the event loop broke: %s", strerror(-r));
+	}
 	if (d.loop)
 		stop(&d);
 	return r < 0 ? EXIT_FAILED : r;

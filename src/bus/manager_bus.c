@@ -99,6 +99,7 @@ int bus_add_manager(struct bus *bus)
 void bus_set_warnings(struct bus *bus, const char *const *warnings)
 {
 	bus->warnings = warnings;
-	(void)sd_bus_emit_properties_changed(bus->sd, BUS_ROOT, MANAGER_INTERFACE, "Warnings",
-	                                     NULL);
+	if (bus->named) /* nothing is lost when it fails: the next reader sees them */
+		(void)sd_bus_emit_properties_changed(bus->sd, BUS_ROOT, MANAGER_INTERFACE,
+		                                     "Warnings", NULL);
 }
