@@ -65,7 +65,7 @@ const struct stream_record *sink_peek(const struct sink *s)
 	return list_first(&s->queue, struct stream_record, link);
 }
 
-void sink_pop(struct sink *s)
+static void sink_forget_oldest(struct sink *s)
 {
 	struct stream_record *r = list_first(&s->queue, struct stream_record, link);
 
@@ -74,10 +74,16 @@ void sink_pop(struct sink *s)
 	record_free(r);
 }
 
+void sink_pop(struct sink *s)
+{
+	s->taken = sink_peek(s)->seq;
+	sink_forget_oldest(s);
+}
+
 static void sink_drop_oldest(struct sink *s)
 {
 	s->dropped++;
-	sink_pop(s);
+	sink_forget_oldest(s);
 }
 
 static void sink_enqueue(struct sink *s, const struct stream_record *head, const void *a,
@@ -164,6 +170,7 @@ int sink_open(struct sink *s, struct client *client, bool encoded, int *ret_fd,
 
 	if (r < 0)
 		return r;
+	stream_set_sent(s->stream, s->taken);
 	s->mode = SINK_STREAM;
 	s->encoded = encoded && s->events->encode;
 	sink_leave_client(s);

@@ -52,6 +52,7 @@ struct sink {
 	uint32_t queued;
 	size_t bytes;
 	uint64_t seq;        /* of the last record */
+	uint64_t taken;      /* number of the last one that was handed out, not dropped */
 	uint64_t dropped;    /* in all */
 	struct list waiters; /* ops of Next calls */
 	struct stream *stream;

@@ -192,6 +192,11 @@ int stream_new(struct bus *bus, struct client *client, const struct stream_event
 	return 0;
 }
 
+void stream_set_sent(struct stream *s, uint64_t seq)
+{
+	s->sent_seq = seq;
+}
+
 int stream_fd(const struct stream *s)
 {
 	return s->fd;

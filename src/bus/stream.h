@@ -49,6 +49,9 @@ struct stream_events {
 int stream_new(struct bus *bus, struct client *client, const struct stream_events *events,
                void *data, struct stream **ret, int *ret_fd, struct bus_error *ret_error);
 
+/** stream_set_sent() - records up to @seq went elsewhere: what is missing after them is lost */
+void stream_set_sent(struct stream *stream, uint64_t seq);
+
 /** stream_free() - close it at once; the reader keeps what the kernel holds */
 struct stream *stream_free(struct stream *stream);
 
