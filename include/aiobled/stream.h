@@ -27,8 +27,9 @@
  *      38     2  length of the advertising data, which follows at 42
  *      40     2  length of the scan response, which follows that; 0xffff none heard yet
  *
- * STREAM_JSON: the payload is a JSON object in UTF-8 with the keys of a report (dbus/org.aioble.Scanner1.xml), byte arrays
- * in hexadecimal.
+ * STREAM_JSON: the payload is a JSON object in UTF-8 with the keys of a report (dbus/org.aioble.Scanner1.xml). Byte arrays
+ * are strings of hexadecimal digits; the keys of "manufacturer" are the company identifiers as decimal strings, those of
+ * "service_data" UUIDs as they stand in "services".
  *
  * STREAM_END: nothing comes after it. The payload is one byte, the HCI reason when the link went away and else 0, and then
  * the reason: "duration", "stopped", "released" or the name of an error of org.aioble.Error.
