@@ -396,18 +396,21 @@ struct next_options {
 static void next_answer(struct next_call *call)
 {
 	sd_bus_message *reply = bus_call_reply(&call->call);
+	struct scan_bus *s = call->scan;
 	size_t bytes;
 
 	if (!reply) {
 		bus_call_fail_res(&call->call, -ENOMEM);
 		return;
 	}
-	if (append_reports(reply, &call->scan->sink, call->max, SIZE_MAX, &bytes) < 0) {
+	if (append_reports(reply, &s->sink, call->max, SIZE_MAX, &bytes) < 0) {
 		sd_bus_message_unref(reply);
 		bus_call_fail_res(&call->call, -ENOMEM);
 		return;
 	}
 	bus_call_send(&call->call, reply, bytes);
+	if (!s->scanner && !s->sink.queued)
+		sink_fail(&s->sink, -ECANCELED); /* nothing comes for the others that wait */
 }
 
 static void on_next(struct op *op, int res)
@@ -482,9 +485,9 @@ static int method_open(sd_bus_message *m, void *data, _unused_ sd_bus_error *err
 	if (s->sink.stream)
 		return bus_fail(m, &(struct bus_error){.res = -EBUSY,
 		                                       .text = "its descriptor is open already"});
-	sink_fail(&s->sink, -ECANCELED);
 	if (sink_open(&s->sink, client, json, &fd, &err) < 0)
 		return bus_fail(m, &err);
+	sink_fail(&s->sink, -ECANCELED);
 	if (!s->scanner) /* over before it was opened: what was kept, and the end */
 		sink_end(&s->sink, 0,
 		         s->duration_over ? "duration" : bus_error_name(&s->end));

@@ -476,9 +476,9 @@ static int method_open(sd_bus_message *m, void *data, _unused_ sd_bus_error *err
 	if (s->sink.stream)
 		return bus_fail(m, &(struct bus_error){.res = -EBUSY,
 		                                       .text = "its descriptor is open already"});
-	sink_fail(&s->sink, -ECANCELED);
 	if (sink_open(&s->sink, client, false, &fd, &err) < 0)
 		return bus_fail(m, &err);
+	sink_fail(&s->sink, -ECANCELED);
 	return sd_bus_reply_method_return(m, "h", fd);
 }
 
