@@ -163,9 +163,10 @@ const char *attr_interface(const struct attr *a)
 
 json_object *attr_flags(const struct attr *a)
 {
-	static const char *const words[] = {"broadcast",    "read",    "write_no_response",
-	                                    "write",        "notify",  "indicate",
-	                                    "signed_write", "extended"};
+	/* as in Characteristic1.Flags */
+	static const char *const words[] = {"broadcast",           "read",    "write_no_response",
+	                                    "write",               "notify",  "indicate",
+	                                    "authenticated_write", "extended_properties"};
 	json_object *list = json_object_new_array();
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
