@@ -149,12 +149,35 @@ const char *holder_other(const struct holder *h, const struct client *client)
 	return NULL;
 }
 
-void holder_each(const struct holder *h, void (*fn)(const char *name, void *data), void *data)
+static void send_finished(sd_bus_message *m, struct bus *bus, const char *reason,
+                          const struct bus_error *error)
+{
+	int r;
+
+	if (!m)
+		return;
+	r = sd_bus_message_append_basic(m, 's', reason);
+	if (r >= 0)
+		r = bus_error_append(m, error);
+	if (r >= 0)
+		bus_send(bus, m);
+	else
+		sd_bus_message_unref(m);
+}
+
+void holder_tell_finished(const struct holder *h, const char *path, const char *interface,
+                          bool broadcast, const char *reason, const struct bus_error *error)
 {
 	struct holding *g;
 
+	if (broadcast) {
+		send_finished(bus_signal(h->bus, path, interface, "Finished", NULL), h->bus, reason,
+		              error);
+		return;
+	}
 	list_for_each (g, &h->holdings, link)
-		fn(g->client->name, data);
+		send_finished(bus_signal(h->bus, path, interface, "Finished", g->client->name),
+		              h->bus, reason, error);
 }
 
 uint64_t holder_expires_us(const struct holder *h)

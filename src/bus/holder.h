@@ -60,8 +60,9 @@ static inline bool holder_alone(const struct holder *h)
 /** holder_other() - a holder that is not @client: its name, or NULL */
 const char *holder_other(const struct holder *h, const struct client *client);
 
-/** holder_each() - the unique names, one call each */
-void holder_each(const struct holder *h, void (*fn)(const char *name, void *data), void *data);
+/** holder_tell_finished() - the signal Finished of the object, to each holder or (@broadcast) to everybody */
+void holder_tell_finished(const struct holder *h, const char *path, const char *interface,
+                          bool broadcast, const char *reason, const struct bus_error *error);
 
 /** holder_expires_us() - when the clock runs down; 0: it does not run */
 uint64_t holder_expires_us(const struct holder *h);

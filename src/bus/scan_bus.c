@@ -124,43 +124,14 @@ static const struct sink_events sink_events = {
 
 /* --- the end --- */
 
-struct finished {
-	struct scan_bus *scan;
-	const char *reason;
-	const struct bus_error *error;
-};
-
-static void tell_finished(const char *destination, void *data)
-{
-	const struct finished *f = data;
-	sd_bus_message *m = bus_signal(f->scan->adapter->bus, f->scan->path, SCANNER_INTERFACE,
-	                               "Finished", destination);
-	int r;
-
-	if (!m)
-		return;
-	r = sd_bus_message_append_basic(m, 's', f->reason);
-	if (r >= 0)
-		r = bus_error_append(m, f->error);
-	if (r >= 0)
-		bus_send(f->scan->adapter->bus, m);
-	else
-		sd_bus_message_unref(m);
-}
-
 /* Everything that is told of the end, once; the last reports before it. */
 static void scan_bus_finish(struct scan_bus *s, const char *reason, const struct bus_error *error)
 {
-	struct finished f = {.scan = s, .reason = reason, .error = error};
-
 	s->received = scanner_received(s->scanner);
 	sink_flush_now(&s->sink);
 	props_dirty(&s->props, 1u << P_STATE);
 	props_flush(&s->props);
-	if (s->broadcast)
-		tell_finished(NULL, &f);
-	else
-		holder_each(&s->holder, tell_finished, &f);
+	holder_tell_finished(&s->holder, s->path, SCANNER_INTERFACE, s->broadcast, reason, error);
 	sink_end(&s->sink, 0, reason);
 	s->scanner = scanner_free(s->scanner);
 	if (!s->sink.queued)

@@ -106,31 +106,6 @@ static const struct sink_events sink_events = {.signal = on_signal, .closed = on
 
 /* --- the end --- */
 
-struct finished {
-	struct sub_bus *sub;
-	const char *reason;
-	const struct bus_error *error;
-};
-
-static void tell_finished(const char *destination, void *data)
-{
-	const struct finished *f = data;
-	struct bus *bus = f->sub->conn->bus;
-	sd_bus_message *m =
-		bus_signal(bus, f->sub->path, SUBSCRIPTION_INTERFACE, "Finished", destination);
-	int r;
-
-	if (!m)
-		return;
-	r = sd_bus_message_append_basic(m, 's', f->reason);
-	if (r >= 0)
-		r = bus_error_append(m, f->error);
-	if (r >= 0)
-		bus_send(bus, m);
-	else
-		sd_bus_message_unref(m);
-}
-
 void sub_bus_free(struct sub_bus *s)
 {
 	/* does nothing for one that is off already, or never was on */
@@ -143,13 +118,8 @@ void sub_bus_free(struct sub_bus *s)
 
 void sub_bus_end(struct sub_bus *s, const char *reason, const struct bus_error *error)
 {
-	struct finished f = {.sub = s, .reason = reason, .error = error};
-
 	sink_flush_now(&s->sink);
-	if (s->broadcast)
-		tell_finished(NULL, &f);
-	else
-		holder_each(&s->holder, tell_finished, &f);
+	holder_tell_finished(&s->holder, s->path, SUBSCRIPTION_INTERFACE, s->broadcast, reason, error);
 	sink_end(&s->sink, error->hci, reason);
 	sub_bus_free(s);
 }
