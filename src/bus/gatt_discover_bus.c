@@ -113,9 +113,19 @@ static int put_service(sd_bus_message *m, struct discover_call *call,
 	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* Ends the call with @reply, in which the outer array was filled with result @r. */
-static void finish(struct discover_call *call, sd_bus_message *reply, int r)
+/* The end of every discovery: the answer is what @put appends. */
+static void answer(struct op *op, int res, int (*put)(sd_bus_message *m, struct discover_call *call))
 {
+	struct discover_call *call = call_of(op);
+	sd_bus_message *reply;
+	int r;
+
+	if (res != 0) {
+		gatt_call_fail(&call->gc, res);
+		return;
+	}
+	reply = bus_call_reply(&call->gc.call);
+	r = reply ? put(reply, call) : -ENOMEM;
 	if (r >= 0) {
 		bus_call_send(&call->gc.call, reply, call->entries * ENTRY_COST);
 		return;
@@ -138,27 +148,24 @@ static int put_services(sd_bus_message *m, struct discover_call *call, bool deep
 	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static void reply_services(struct op *op, int res, bool deep)
+static int put_all(sd_bus_message *m, struct discover_call *call)
 {
-	struct discover_call *call = call_of(op);
-	sd_bus_message *reply;
-
-	if (res != 0) {
-		gatt_call_fail(&call->gc, res);
-		return;
-	}
-	reply = bus_call_reply(&call->gc.call);
-	finish(call, reply, reply ? put_services(reply, call, deep) : -ENOMEM);
+	return put_services(m, call, true);
 }
 
 static void on_all(struct op *op, int res)
 {
-	reply_services(op, res, true);
+	answer(op, res, put_all);
+}
+
+static int put_primary(sd_bus_message *m, struct discover_call *call)
+{
+	return put_services(m, call, false);
 }
 
 static void on_services(struct op *op, int res)
 {
-	reply_services(op, res, false);
+	answer(op, res, put_primary);
 }
 
 static int read_options(sd_bus_message *m, bool uuid, struct discover_options *o,
@@ -228,21 +235,18 @@ int gatt_bus_discover_services(sd_bus_message *m, void *data, _unused_ sd_bus_er
 
 /* --- below a service --- */
 
-static void on_characteristics(struct op *op, int res)
+static int put_of_service(sd_bus_message *m, struct discover_call *call)
 {
-	struct discover_call *call = call_of(op);
 	struct gatt_service *service =
 		gatt_find_service(conn_gatt(call->gc.conn->conn), call->handle);
-	sd_bus_message *reply;
 
-	if (res == 0 && !service)
-		res = -ENOENT; /* another discovery found it gone */
-	if (res != 0) {
-		gatt_call_fail(&call->gc, res);
-		return;
-	}
-	reply = bus_call_reply(&call->gc.call);
-	finish(call, reply, reply ? put_characteristics(reply, call, service, false) : -ENOMEM);
+	/* or another discovery found it gone */
+	return service ? put_characteristics(m, call, service, false) : -ENOENT;
+}
+
+static void on_characteristics(struct op *op, int res)
+{
+	answer(op, res, put_of_service);
 }
 
 int gatt_bus_discover_characteristics(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
@@ -275,15 +279,7 @@ static int put_included(sd_bus_message *m, struct discover_call *call)
 
 static void on_included(struct op *op, int res)
 {
-	struct discover_call *call = call_of(op);
-	sd_bus_message *reply;
-
-	if (res != 0) {
-		gatt_call_fail(&call->gc, res);
-		return;
-	}
-	reply = bus_call_reply(&call->gc.call);
-	finish(call, reply, reply ? put_included(reply, call) : -ENOMEM);
+	answer(op, res, put_included);
 }
 
 int gatt_bus_discover_included(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
@@ -305,21 +301,17 @@ int gatt_bus_discover_included(sd_bus_message *m, void *data, _unused_ sd_bus_er
 
 /* --- below a characteristic --- */
 
-static void on_descriptors(struct op *op, int res)
+static int put_of_characteristic(sd_bus_message *m, struct discover_call *call)
 {
-	struct discover_call *call = call_of(op);
 	struct gatt_characteristic *chr =
 		gatt_find_characteristic(conn_gatt(call->gc.conn->conn), call->handle);
-	sd_bus_message *reply;
 
-	if (res == 0 && !chr)
-		res = -ENOENT; /* another discovery found it gone */
-	if (res != 0) {
-		gatt_call_fail(&call->gc, res);
-		return;
-	}
-	reply = bus_call_reply(&call->gc.call);
-	finish(call, reply, reply ? put_descriptors(reply, call, chr) : -ENOMEM);
+	return chr ? put_descriptors(m, call, chr) : -ENOENT; /* as above */
+}
+
+static void on_descriptors(struct op *op, int res)
+{
+	answer(op, res, put_of_characteristic);
 }
 
 int gatt_bus_discover_descriptors(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
