@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * aiobled: arguments, configuration, loop, then start and stop in their order. The bus name is taken last, when the
- * object of every adapter that was there at the start exists: who finds the name finds the service, and work for an adapter
- * that is still being brought up waits for it. systemd is told of the start when all of them have settled.
+ * aiobled: arguments, configuration, loop, then start and stop in their order. The bus name is taken when the object of
+ * every adapter that was there at the start exists: who finds the name finds the service, and work for an adapter that is
+ * still being brought up waits for it. Only then is anything changed, so a second daemon does no harm. systemd is told of
+ * the start when all adapters have settled.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -212,6 +213,7 @@ static void on_name(int res, void *data)
 		return;
 	}
 	d->named = true;
+	manager_begin(d->manager);
 	check_ready(d);
 }
 
@@ -363,6 +365,7 @@ static int start(struct daemon *d, const struct options *o, const struct config 
 	d->manager_config = (struct manager_config){
 		.adapters = config->n_adapters ? (const char *const *)config->adapters : NULL,
 		.links_max = config->links_per_adapter,
+		.held = true,
 	};
 	r = manager_new(d->loop, &kernel_linux, &d->manager_config, &manager_events, d, &d->manager);
 	if (r < 0) {

@@ -19,6 +19,7 @@ struct manager;
 struct manager_config {
 	const char *const *adapters; /* NULL-terminated allow-list of "hciN" or addresses; NULL: every adapter. Borrowed. */
 	uint32_t links_max;          /* links per adapter; 0: what the controller takes */
+	bool held;                   /* adapters are only looked at until manager_begin() */
 };
 
 struct manager_events {
@@ -42,6 +43,13 @@ struct manager_events {
  */
 int manager_new(struct loop *loop, const struct kernel *kernel, const struct manager_config *config,
 		const struct manager_events *events, void *data, struct manager **ret);
+
+/**
+ * manager_begin() - whose start was held: bring the adapters up
+ *
+ * For a program that must first be sure to be the only one of its kind. identified() is told before, settled() after.
+ */
+void manager_begin(struct manager *manager);
 
 /** manager_reason() - why manager_events.failed() was told, a sentence; "" before */
 const char *manager_reason(const struct manager *manager);

@@ -163,6 +163,12 @@ static void bringup_next(struct adapter *a)
 		bringup_ended(a);
 }
 
+void bringup_release(struct adapter *a)
+{
+	if (bringup_is_held(a))
+		bringup_advance(a);
+}
+
 static void on_mgmt_done(struct op *op, int res)
 {
 	struct adapter *a = container_of(op, struct adapter, bringup.mgmt.op);

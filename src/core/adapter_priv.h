@@ -175,6 +175,12 @@ void bringup_cancel(struct adapter *adapter);
 /** bringup_busy() - a sequence of ours is under way: changes of settings are ours */
 bool bringup_busy(const struct adapter *adapter);
 
+/** bringup_release() - go on with a bring-up that waits for manager_begin() */
+void bringup_release(struct adapter *adapter);
+
+/** manager_is_held() - must the adapters be left as they are for now? */
+bool manager_is_held(const struct manager *manager);
+
 /** manager_adapter_known() - address and settings were read. Return: false: not on the allow-list, touch it no more. */
 bool manager_adapter_known(struct manager *manager, struct adapter *adapter);
 

@@ -98,6 +98,17 @@ static int judge_info(struct adapter *a, int res, const uint8_t *data, size_t le
 	return 0;
 }
 
+/* The answer is manager_begin(). */
+static int run_hold(struct adapter *a)
+{
+	return manager_is_held(a->manager) ? 0 : 1;
+}
+
+bool bringup_is_held(const struct adapter *a)
+{
+	return bringup_busy(a) && a->bringup.step->run == run_hold;
+}
+
 /* --- steps: power --- */
 
 bool bringup_settings_suit(const struct adapter *a)
@@ -335,6 +346,7 @@ static int judge_le_states(struct adapter *a, int res, const uint8_t *data, size
 
 const struct bringup_step bringup_up_steps[] = {
 	{.name = "Read Controller Information", .run = send_read_info, .judge = judge_info},
+	{.name = "hold", .run = run_hold}, /* nothing is changed before it */
 	{.name = "Set Powered off", .run = run_power_off, .judge = judge_power_off},
 	SET("Set Low Energy on", MGMT_SET_LE, 1, MGMT_SETTING_LE),
 	SET("Set BR/EDR off", MGMT_SET_BREDR, 0, MGMT_SETTING_BREDR, .needs = MGMT_SETTING_BREDR),

@@ -25,5 +25,8 @@ struct bringup_step {
 extern const struct bringup_step bringup_up_steps[];
 extern const struct bringup_step bringup_off_steps[];
 
+/** bringup_is_held() - does the sequence wait for manager_begin()? */
+bool bringup_is_held(const struct adapter *adapter);
+
 /** bringup_settings_suit() - on, and nothing set that a bring-up would change */
 bool bringup_settings_suit(const struct adapter *adapter);

@@ -34,7 +34,7 @@ struct manager {
 	struct list unknown;   /* adapters that have not been identified */
 	struct list adapters;
 	unsigned int initial; /* of those that were there at the start: not settled yet */
-	bool listed, told_identified, told_settled;
+	bool held, listed, told_identified, told_settled;
 	struct defer settled;
 	struct defer reap; /* frees adapters that are not on the allow-list */
 	char *who;
@@ -389,8 +389,12 @@ int manager_new(struct loop *loop, const struct kernel *kernel, const struct man
 
 	if (!m)
 		return -ENOMEM;
-	*m = (struct manager){
-		.loop = loop, .kernel = kernel, .config = config, .events = events, .data = data};
+	*m = (struct manager){.loop = loop,
+	                      .kernel = kernel,
+	                      .config = config,
+	                      .events = events,
+	                      .data = data,
+	                      .held = config->held};
 	list_init(&m->unknown);
 	list_init(&m->adapters);
 	defer_init(&m->settled, loop, on_settled);
@@ -440,6 +444,20 @@ struct manager *manager_free(struct manager *m)
 const char *manager_reason(const struct manager *m)
 {
 	return m->reason;
+}
+
+bool manager_is_held(const struct manager *m)
+{
+	return m->held;
+}
+
+void manager_begin(struct manager *m)
+{
+	struct adapter *a;
+
+	m->held = false;
+	list_for_each (a, &m->adapters, link)
+		bringup_release(a);
 }
 
 void manager_set_conflict(struct manager *m, const char *who)

@@ -118,10 +118,11 @@ with case("settings are taken from drop-ins, and Adapters= limits what is touche
 
 with case("a second daemon on the same bus says so and exits with 1"):
     restart_service()
+    Adapter()
     answer = status_of("aiobled")
     equal(answer.returncode, 1, "status")
     contains(answer.stdout, "org.aioble")
-    Adapter()
+    equal(Object("/org/aioble/hci0", "Adapter1").get("State"), "ready", "state of the first one's adapter")
 
 with case("the kernel's bad versions are named, this good one is not"):
     equal(manager().get("Warnings"), [])

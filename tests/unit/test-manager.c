@@ -12,6 +12,7 @@
 #include "world.h"
 
 static struct fake_controller second = { .addr = ADDR1, .extended = false };
+static struct fake_controller third = { .addr = "00:AA:01:02:00:42", .extended = true };
 
 static void no_adapters_settle_at_once(void **state)
 {
@@ -43,6 +44,51 @@ static void every_adapter_has_to_settle(void **state)
 	assert_false(adapter_extended_scan(adapter_from_link(all->next->next)));
 	world_advance(100000);
 	assert_int_equal(world.settled, 1);
+}
+
+/* Somebody else may be at work on the adapters: until we know, they are only looked at. */
+static void a_held_start_changes_nothing(void **state)
+{
+	const uint16_t *log;
+	size_t n;
+
+	world.config.held = true;
+	fake_adapter_plug(world.fk, 0, &healthy);
+	fake_adapter_plug(world.fk, 3, &second);
+	assert_int_equal(world_start(), 0);
+	world_advance(100000);
+	assert_int_equal(world.identified, 1);
+	assert_int_equal(world.settled, 0);
+	assert_int_equal(world.added, 2);
+	n = fake_log(world.fk, &log);
+	for (size_t i = 0; i < n; i++)
+		assert_true(log[i] == MGMT_READ_VERSION || log[i] == MGMT_READ_INDEX_LIST ||
+		            log[i] == MGMT_READ_INFO);
+	fake_adapter_plug(world.fk, 7, &third);
+	world_advance(0);
+	assert_int_equal(world.added, 3); /* held as well */
+	assert_int_equal(fake_count(world.fk, MGMT_SET_POWERED, FAKE_ANY), 0);
+	manager_begin(world.manager);
+	world_advance(1000);
+	assert_int_equal(world.settled, 1);
+	for (struct list *l = manager_adapters(world.manager)->next; l != manager_adapters(world.manager); l = l->next)
+		assert_int_equal(adapter_state(adapter_from_link(l)), ADAPTER_READY);
+}
+
+/* Neither its end nor its radio's going off trips over one that waits. */
+static void a_held_adapter_goes_away(void **state)
+{
+	world.config.held = true;
+	fake_adapter_plug(world.fk, 0, &healthy);
+	assert_int_equal(world_start(), 0);
+	fake_adapter_unplug(world.fk, 0);
+	world_advance(1000);
+	assert_int_equal(world.removed, 1);
+	assert_int_equal(world.settled, 1);
+	manager_begin(world.manager);
+	fake_adapter_plug(world.fk, 0, &healthy);
+	world_advance(1000);
+	assert_int_equal(adapter_state(world.adapter), ADAPTER_READY);
 }
 
 static void a_failure_settles_too(void **state)
@@ -430,6 +476,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(no_adapters_settle_at_once),
 		T(every_adapter_has_to_settle),
+		T(a_held_start_changes_nothing),
+		T(a_held_adapter_goes_away),
 		T(a_failure_settles_too),
 		T(what_the_kernel_lacks_is_named),
 		T(no_bluetooth_at_all),
