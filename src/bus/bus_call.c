@@ -84,7 +84,8 @@ sd_bus_message *bus_call_reply(struct bus_call *call)
 
 void bus_call_send(struct bus_call *call, sd_bus_message *reply, size_t bytes)
 {
-	client_charge_reply(call->client, bytes + CLIENT_REPLY_BYTES);
+	if (bytes)
+		client_charge_reply(call->client, bytes); /* on top of what the call itself was charged */
 	bus_send(call->bus, reply);
 	bus_call_free(call);
 }
@@ -110,7 +111,6 @@ void bus_call_done(struct bus_call *call, const char *types, ...)
 
 void bus_call_fail(struct bus_call *call, const struct bus_error *e)
 {
-	client_charge_reply(call->client, CLIENT_REPLY_BYTES);
 	if (bus_fail(call->message, e) < 0 && !call->bus->lost)
 		log_error(NULL, "an error could not be sent");
 	bus_call_free(call);

@@ -18,9 +18,10 @@
 #include "scan_bus.h"
 #include "sub_bus.h"
 
-/* Replies that sd-bus makes, about; the large one is guessed high. */
-#define PROPERTIES_BYTES  1024
-#define ALL_OBJECTS_BYTES 65536
+/* Replies that sd-bus makes, about. */
+#define PROPERTIES_BYTES 1024
+#define OBJECT_BYTES     512 /* of one of GetManagedObjects */
+#define NODE_BYTES       32  /* of one that Introspect names */
 
 /* The next part of a path, without its slash; *@p moves behind it. Return: its length, 0 at the end. */
 static size_t part(const char **p, const char **ret)
@@ -175,79 +176,12 @@ enum tree_kind tree_resolve(struct bus *bus, const char *path, struct tree_node 
 	return ret->kind;
 }
 
-static bool attribute_known(const struct tree_node *t, const char *interface)
-{
-	struct gatt_client *client = conn_gatt(t->conn->conn);
-
-	interface += strlen(BUS_IFACE_PREFIX);
-	if (strcmp(interface, "Characteristic1") == 0)
-		return gatt_find_characteristic(client, t->handle);
-	if (strcmp(interface, "Descriptor1") == 0)
-		return gatt_find_descriptor(client, t->handle);
-	return gatt_find_service(client, t->handle);
-}
-
-/*
- * What is not there, answered better than sd-bus can for fallback vtables: what is over says so (a connection:
- * NotConnected), what never was is an unknown object.
- */
-static int check_object(struct bus *bus, sd_bus_message *m, const char *interface)
-{
-	const char *path = sd_bus_message_get_path(m);
-	struct tree_node t;
-
-	if (strcmp(path, BUS_ROOT) == 0)
-		return 0;
-	switch (tree_resolve(bus, path, &t)) {
-	case TREE_OVER:
-		if (t.connection_over)
-			return bus_fail_res(m, -ESHUTDOWN);
-		return bus_fail(m,
-		                &(struct bus_error){.res = -ENOENT, .text = "this object is over"});
-	case TREE_ATTRIBUTE:
-		if (attribute_known(&t, interface))
-			return 0;
-		return bus_fail(m, &(struct bus_error){.res = -ENOENT,
-		                                       .text = "no such attribute was discovered"});
-	case TREE_NONE:
-		return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_OBJECT,
-		                                  "there is no object %s", path);
-	case TREE_ADAPTER:
-	case TREE_SCANNER:
-	case TREE_CONNECTION:
-	case TREE_SUBSCRIPTION:
-		break;
-	}
-	return 0;
-}
-
-/* Every call to what is ours comes by here first. Return: 0: go on; 1: answered. */
-static int on_message(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
-{
-	const char *interface = sd_bus_message_get_interface(m);
-	struct bus *bus = data;
-	struct client *client;
-	int r;
-
-	r = client_of(bus, m, &client);
-	if (r >= 0)
-		r = client_refuse(client, m);
-	if (r != 0)
-		return r;
-	if (interface && strncmp(interface, BUS_IFACE_PREFIX, strlen(BUS_IFACE_PREFIX)) == 0)
-		return check_object(bus, m, interface);
-	/* sd-bus answers itself: properties, introspection, the list of all objects */
-	client_charge_reply(client, sd_bus_message_is_method_call(m, NULL, "GetManagedObjects")
-	                                    ? ALL_OBJECTS_BYTES
-	                                    : PROPERTIES_BYTES);
-	return 0;
-}
-
 /* --- listing --- */
 
 struct strv {
-	char **v;
+	char **v; /* NULL-terminated */
 	size_t n, size;
+	bool count_only; /* just n */
 	bool failed;
 };
 
@@ -255,6 +189,10 @@ static void strv_add(struct strv *s, const char *text)
 {
 	char **v;
 
+	if (s->count_only) {
+		s->n++;
+		return;
+	}
 	if (s->n + 2 > s->size) {
 		size_t size = s->size ? 2 * s->size : 32;
 
@@ -316,28 +254,121 @@ static void add_conn(struct strv *v, const struct conn_bus *c)
 			strv_add(v, sub->path);
 }
 
-static int on_list(_unused_ sd_bus *sd, _unused_ const char *prefix, void *data, char ***ret,
-                   _unused_ sd_bus_error *error)
+static void add_all(struct strv *v, const struct bus *bus)
 {
-	struct bus *bus = data;
-	struct strv v = {0};
 	struct adapter_bus *a;
 	struct conn_bus *c;
 	struct scan_bus *s;
 
 	list_for_each (a, &bus->adapters, link) {
-		strv_add(&v, a->path);
+		strv_add(v, a->path);
 		list_for_each (s, &a->scanners, link)
-			strv_add(&v, s->path);
+			strv_add(v, s->path);
 		list_for_each (c, &a->conns, link)
-			add_conn(&v, c);
+			add_conn(v, c);
 	}
+}
+
+static size_t count_all(const struct bus *bus)
+{
+	struct strv v = {.count_only = true};
+
+	add_all(&v, bus);
+	return v.n;
+}
+
+static int on_list(_unused_ sd_bus *sd, _unused_ const char *prefix, void *data, char ***ret,
+                   _unused_ sd_bus_error *error)
+{
+	struct strv v = {0};
+
+	add_all(&v, data);
 	if (v.failed) {
 		strv_free(&v);
 		return -ENOMEM;
 	}
 	*ret = v.v;
 	return 1;
+}
+
+/* --- calls --- */
+
+static bool attribute_known(const struct tree_node *t, const char *interface)
+{
+	struct gatt_client *client = conn_gatt(t->conn->conn);
+
+	interface += strlen(BUS_IFACE_PREFIX);
+	if (strcmp(interface, "Characteristic1") == 0)
+		return gatt_find_characteristic(client, t->handle);
+	if (strcmp(interface, "Descriptor1") == 0)
+		return gatt_find_descriptor(client, t->handle);
+	return gatt_find_service(client, t->handle);
+}
+
+/*
+ * What is not there, answered better than sd-bus can for fallback vtables: what is over says so (a connection:
+ * NotConnected), what never was is an unknown object.
+ */
+static int check_object(struct bus *bus, sd_bus_message *m, const char *interface)
+{
+	const char *path = sd_bus_message_get_path(m);
+	struct tree_node t;
+
+	if (strcmp(path, BUS_ROOT) == 0)
+		return 0;
+	switch (tree_resolve(bus, path, &t)) {
+	case TREE_OVER:
+		if (t.connection_over)
+			return bus_fail_res(m, -ESHUTDOWN);
+		return bus_fail(m,
+		                &(struct bus_error){.res = -ENOENT, .text = "this object is over"});
+	case TREE_ATTRIBUTE:
+		if (attribute_known(&t, interface))
+			return 0;
+		return bus_fail(m, &(struct bus_error){.res = -ENOENT,
+		                                       .text = "no such attribute was discovered"});
+	case TREE_NONE:
+		return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_OBJECT,
+		                                  "there is no object %s", path);
+	case TREE_ADAPTER:
+	case TREE_SCANNER:
+	case TREE_CONNECTION:
+	case TREE_SUBSCRIPTION:
+		break;
+	}
+	return 0;
+}
+
+/* How large the reply is going to be, about; what a call of ours answers beyond that is charged when it is known. */
+static size_t reply_bytes(const struct bus *bus, sd_bus_message *m, bool ours)
+{
+	if (ours)
+		return CLIENT_REPLY_BYTES;
+	if (sd_bus_message_is_method_call(m, NULL, "GetManagedObjects"))
+		return PROPERTIES_BYTES + count_all(bus) * OBJECT_BYTES;
+	if (sd_bus_message_is_method_call(m, NULL, "Introspect"))
+		return PROPERTIES_BYTES + count_all(bus) * NODE_BYTES;
+	return PROPERTIES_BYTES;
+}
+
+/* Every call to what is ours comes by here first. Return: 0: go on; 1: answered. */
+static int on_message(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
+{
+	const char *interface = sd_bus_message_get_interface(m);
+	struct bus *bus = data;
+	struct client *client;
+	bool ours;
+	int r;
+
+	r = client_of(bus, m, &client);
+	if (r >= 0)
+		r = client_refuse(client, m);
+	if (r != 0)
+		return r;
+	/* else sd-bus answers itself: properties, introspection, the list of all objects */
+	ours = interface && strncmp(interface, BUS_IFACE_PREFIX, strlen(BUS_IFACE_PREFIX)) == 0;
+	client_charge_reply(client, reply_bytes(bus, m, ours));
+	return ours ? check_object(bus, m, interface) : 0;
 }
 
 int bus_add_tree(struct bus *bus)
