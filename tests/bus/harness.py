@@ -164,6 +164,9 @@ class Client:
             loop.add_reader(self.bus._fd, callback, *args)
 
     def close(self):
+        loop = asyncio.get_running_loop()
+        for forget in loop.remove_reader, loop.remove_writer:  # or the next socket of this number inherits them
+            forget(self.bus._fd)
         self.bus.disconnect()
 
 
