@@ -238,6 +238,7 @@ class Peer:
     # the link
 
     def attach(self, sock):
+        self.detach()  # the link before this one, whose end we may not have read yet
         self.sock = sock
         sock.setblocking(False)
         self.att_mtu = 23
