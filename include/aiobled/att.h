@@ -18,7 +18,7 @@
 #include "aiobled/op.h"
 
 #define ATT_REQUESTS_MAX 256 /* queued requests of a bearer; beyond it: -ENOBUFS */
-#define ATT_COMMANDS_MAX 64  /* queued commands of a bearer; beyond it: -ENOBUFS */
+#define ATT_COMMANDS_MAX 512 /* queued commands of a bearer; beyond it: -ENOBUFS */
 #define ATT_READ_BUDGET  64  /* PDUs taken from the socket in one go */
 
 struct att;

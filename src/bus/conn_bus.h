@@ -21,7 +21,8 @@ struct conn_bus {
 	struct props props;
 	struct holder holder;
 	struct list calls;         /* struct bus_call on this link and everything below it */
-	struct list subs;          /* struct sub_bus */
+	struct list subs;          /* struct sub_bus, n_subs of them */
+	unsigned int n_subs;
 	struct list write_streams; /* struct write_stream */
 };
 

@@ -113,13 +113,15 @@ void sub_bus_free(struct sub_bus *s)
 	sink_deinit(&s->sink);
 	holder_deinit(&s->holder);
 	list_del(&s->link);
+	s->conn->n_subs--;
 	free(s);
 }
 
 void sub_bus_end(struct sub_bus *s, const char *reason, const struct bus_error *error)
 {
 	sink_flush_now(&s->sink);
-	holder_tell_finished(&s->holder, s->path, SUBSCRIPTION_INTERFACE, s->broadcast, reason, error);
+	holder_tell_finished(&s->holder, s->path, SUBSCRIPTION_INTERFACE, s->broadcast, reason,
+	                     error);
 	sink_end(&s->sink, error->hci, reason);
 	sub_bus_free(s);
 }
@@ -174,6 +176,7 @@ static struct sub_bus *sub_bus_new(struct conn_bus *c, const struct subscribe_op
 	s->sub = (struct gatt_sub){
 		.notify = o->notify, .indicate = o->indicate, .value = on_value, .ended = on_ended};
 	list_add_tail(&c->subs, &s->link);
+	c->n_subs++;
 	return s;
 }
 
@@ -230,6 +233,13 @@ static int subscribe(struct subscribe_call *call, struct gatt_characteristic *ch
 	struct bus_error err;
 	int r;
 
+	if (c->n_subs >= SUBSCRIPTIONS_MAX) {
+		err = (struct bus_error){
+			.res = -ENOBUFS,
+			.text = "the connection has as many subscriptions as it may"};
+		bus_call_fail(&call->gc.call, &err);
+		return 1;
+	}
 	call->sub = sub_bus_new(c, &call->o, chr->handle);
 	if (!call->sub) {
 		bus_call_fail_res(&call->gc.call, -ENOMEM);

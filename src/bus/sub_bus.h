@@ -5,6 +5,8 @@
 #include "conn_bus.h"
 #include "sink.h"
 
+#define SUBSCRIPTIONS_MAX 1024 /* of a connection, whoever made them: those that persist outlive their clients */
+
 struct sub_bus {
 	struct list link; /* in conn->subs */
 	struct conn_bus *conn;

@@ -356,6 +356,17 @@ class Stream(TestCase):
             await until(lambda: peer.values[peer.measurement + 1] == b"\x00\x00")
             self.assertEqual(await d.client.signal("Finished", sub), ["stopped", {}])
 
+    async def test_clients_that_come_and_go_cannot_pile_them_up(self):
+        async with Daemon() as d:
+            path, peer = await discovered(d)
+            for _ in range(8):
+                client = await d.new_client()
+                for _ in range(128):
+                    await subscribe(client, path, peer.measurement, lifetime="persistent", queue=1)
+                client.close()
+            await self.fails("LimitExceeded", subscribe(d.client, path, peer.measurement))
+            self.assertEqual(sum("/sub/" in one for one in await d.client.objects()), 1024)
+
     async def test_what_a_reader_writes_is_ignored(self):
         async with Daemon() as d:
             path, peer = await discovered(d)
