@@ -156,6 +156,8 @@ static void on_broken(struct defer *d)
 {
 	struct adapter *a = container_of(d, struct adapter, broken);
 
+	if (a->state == ADAPTER_OFF)
+		return; /* nothing was lost, and it is to stay off */
 	/* the kernel resets the controller without a word to us; what it was doing is lost */
 	bringup_cancel(a);
 	adapter_enter_state(a, ADAPTER_FAILED, -EIO,

@@ -650,6 +650,19 @@ static void a_hardware_error_restarts(void **state)
 	expect_state(ADAPTER_FAILED, "hardware error 0x42");
 }
 
+static void a_hardware_error_of_one_that_is_off_starts_nothing(void **state)
+{
+	static const uint8_t code = 0x42;
+
+	world_ready();
+	fake_adapter_power(world.fk, 0, false);
+	world_advance(1000);
+	assert_int_equal(adapter_state(world.adapter), ADAPTER_OFF);
+	fake_mgmt_event(world.fk, MGMT_EV_CONTROLLER_ERROR, 0, &code, 1);
+	world_advance(100000);
+	assert_int_equal(adapter_state(world.adapter), ADAPTER_OFF);
+}
+
 static void a_broken_raw_channel_restarts(void **state)
 {
 	world_ready();
@@ -992,6 +1005,7 @@ int main(void)
 		T(low_energy_off_is_repaired),
 		T(hostile_events),
 		T(a_hardware_error_restarts),
+		T(a_hardware_error_of_one_that_is_off_starts_nothing),
 		T(a_broken_raw_channel_restarts),
 		T(health_makes_retries_frequent_again),
 		T(turned_off_during_bring_up),
