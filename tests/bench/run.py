@@ -232,7 +232,9 @@ def number(value):
 
 
 def ratio(a, b):
-    return "-" if a is None or not b else "%.2f" % (a / b)
+    if a is None or not b:
+        return "-"
+    return "0" if a == 0 else "%.3f" % (a / b) if a / b < 0.01 else "%.2f" % (a / b)
 
 
 def table(rounds):
