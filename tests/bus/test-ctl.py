@@ -729,6 +729,8 @@ async def timeout_reaches_the_daemon(w):
     check(await w.run("--timeout", "3", "read", PEER, "2a38"), 0)
     for member in ("Connect", "Discover", "Read"):
         assert 1000 < w.mock.options(member)["timeout_ms"] <= 3000, member
+    check(await w.run("read", PEER, "2a38"), 0)
+    assert w.mock.options("Read")["timeout_ms"] == 10000  # many round trips, when the value is long
     check(await w.run("--timeout", "0.0001", "connect", PEER, "--type", "random"), 3)
     assert w.mock.options("Connect")["timeout_ms"] == 1  # short, not for ever
     check(await w.run("--timeout", "0", "read", PEER, "2a38"), 0)
@@ -750,7 +752,7 @@ async def write(w):
         check(r, 0)
         assert c.writes[-1] == out, (args, c.writes[-1])
         assert r.out == "" and r.err == ""
-    assert len(c.writes) == 13 and w.mock.options("Write") == {}
+    assert len(c.writes) == 13 and w.mock.options("Write") == {"timeout_ms": 10000}
 
 
 @case
@@ -765,13 +767,13 @@ async def write_file_and_options(w):
         f.write(bytes(400))
         f.flush()
         check(await w.run("write", PEER, "0x32", "--format", "raw", "@" + f.name), 2, "512")
-    assert w.mock.options("Write") == {"long": True}
+    assert w.mock.options("Write") == {"timeout_ms": 10000, "long": True}
     check(await w.run("write", PEER, "0x32", "00", "--no-response"), 0)
-    assert w.mock.options("Write") == {"response": False}
+    assert w.mock.options("Write") == {"timeout_ms": 10000, "response": False}
     check(await w.run("write", PEER, "0x32", "00", "--response"), 0)
-    assert w.mock.options("Write") == {"response": True}
+    assert w.mock.options("Write") == {"timeout_ms": 10000, "response": True}
     check(await w.run("write", PEER, "0x32", "00", "--offset", "4"), 0)
-    assert w.mock.options("Write") == {"long": True, "offset": 4}
+    assert w.mock.options("Write") == {"timeout_ms": 10000, "long": True, "offset": 4}
     c.error = Failure("TooLong", "20 bytes at most")
     check(await w.run("write", PEER, "0x32", "00"), 1, "20 bytes")
     c.error = Failure("Busy", "subscribed")

@@ -131,6 +131,11 @@ void call_option_timeout(struct ctl *c, sd_bus_message *m)
 		call_option_u32(m, "timeout_ms", remaining_ms(c));
 }
 
+void call_option_timeout_or(struct ctl *c, sd_bus_message *m, uint32_t otherwise_ms)
+{
+	call_option_u32(m, "timeout_ms", c->timeout_given ? remaining_ms(c) : otherwise_ms);
+}
+
 void call_no_options(sd_bus_message *m)
 {
 	call_options_open(m);

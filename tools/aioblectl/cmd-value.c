@@ -37,6 +37,9 @@ enum response {
 	RESPONSE_NO,
 };
 
+/* A long value takes a round trip for every MTU's worth of it; the daemon's own second is for one. */
+#define VALUE_TIMEOUT_MS 10000
+
 struct access {
 	struct ctl *c;
 	struct peer_connect how;
@@ -71,7 +74,7 @@ static int fetch(struct access *a, const struct attr *attr, sd_bus_message **ret
 	_cleanup_(text_free) struct text culprit = {0};
 
 	call_options_open(m);
-	call_option_timeout(a->c, m);
+	call_option_timeout_or(a->c, m, VALUE_TIMEOUT_MS);
 	if (a->offset)
 		ctl_must(sd_bus_message_append(m, "{sv}", "offset", "q", (int)a->offset));
 	call_options_close(m);
@@ -303,7 +306,7 @@ static int store(struct access *a, const struct attr *attr)
 
 	ctl_must(sd_bus_message_append_array(m, 'y', a->value.s, a->value.len));
 	call_options_open(m);
-	call_option_timeout(a->c, m);
+	call_option_timeout_or(a->c, m, VALUE_TIMEOUT_MS);
 	if (a->response != RESPONSE_AUTO)
 		call_option_bool(m, "response", a->response == RESPONSE_YES);
 	if (a->is_long || a->offset)

@@ -209,6 +209,9 @@ void call_options_close(sd_bus_message *m);
 /** call_option_timeout() - timeout_ms from what --timeout leaves; nothing without --timeout */
 void call_option_timeout(struct ctl *c, sd_bus_message *m);
 
+/** call_option_timeout_or() - the same, and @otherwise_ms without --timeout */
+void call_option_timeout_or(struct ctl *c, sd_bus_message *m, uint32_t otherwise_ms);
+
 /** call_no_options() - an empty a{sv} */
 void call_no_options(sd_bus_message *m);
 
