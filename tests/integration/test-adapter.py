@@ -98,7 +98,7 @@ with case("no adapter at all: the service lives and says so"):
 with case("plugged in again it works again"):
     controllers("start", 2)
     adapter = Adapter()
-    scanner = Object(adapter.call("Scan", options={"active": True}), "Scanner1")
+    scanner = Object(adapter.call("Scan", options={"active": True, "interval_us": 30000, "window_us": 30000}), "Scanner1")
     with peer("scripted-peer", "--device", "1"):
         next_report(scanner)
     scanner.call("Stop")

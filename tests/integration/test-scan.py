@@ -8,7 +8,8 @@ from aioble_test import *
 
 
 def scan(**options):
-    return Object(adapter.call("Scan", options=options), "Scanner1")
+    """All the time: what is not heard at once was not there."""
+    return Object(adapter.call("Scan", options={"interval_us": 30000, "window_us": 30000, **options}), "Scanner1")
 
 
 def reports(scanner, timeout_ms=5000):
