@@ -64,7 +64,8 @@ struct scan {
 	struct timer deaf; /* after a connect: does the kernel listen for the peer? */
 	size_t pending;    /* connects, as last told */
 	uint64_t pending_us;
-	bool keep; /* it does not: we do */
+	bool keep;   /* it does not: we do */
+	bool urgent; /* our scan stands for its, so it must hear the peer as soon */
 };
 
 /* --- what is wanted --- */
@@ -92,6 +93,15 @@ static struct scan_want merged_want(const struct scan *scan)
 	return want;
 }
 
+/* The kernel's own scan for the peers of connects listens half the time: ours must not be deafer while it stands for it. */
+static void want_at_least_as_keeper(struct scan_want *want)
+{
+	if ((uint32_t)want->window * KEEPER_INTERVAL >= (uint32_t)KEEPER_WINDOW * want->interval)
+		return;
+	want->interval = KEEPER_INTERVAL;
+	want->window = KEEPER_WINDOW;
+}
+
 /*
  * A pending connect needs somebody who listens for its peer. The kernel does, with a scan of its own; but that was replaced
  * when ours began, does not come back when ours ends, and does not begin when the kernel believes in somebody's discovery. So
@@ -102,7 +112,10 @@ static void scan_update(struct scan *scan)
 	struct scan_want want = merged_want(scan);
 
 	scan->keep = scan->pending && (scan->keep || scan_radio_holds(&scan->radio));
-	if (!want.on && !scan->stopping && scan->keep)
+	scan->urgent = scan->urgent && scan->pending;
+	if (want.on && scan->urgent)
+		want_at_least_as_keeper(&want);
+	else if (!want.on && !scan->stopping && scan->keep)
 		want = (struct scan_want){
 			.on = true,
 			.filter_duplicates = true,
@@ -117,9 +130,9 @@ static void on_deaf(struct timer *t)
 {
 	struct scan *scan = container_of(t, struct scan, deaf);
 
-	if (scan->radio.initiating || scan->radio.others_us >= scan->pending_us)
-		return;
-	scan->keep = true;
+	scan->urgent = true;
+	if (!scan->radio.initiating && scan->radio.others_us < scan->pending_us)
+		scan->keep = true;
 	scan_update(scan);
 }
 
@@ -224,6 +237,10 @@ static void on_radio_changed(struct scan_radio *radio)
 		} else if (radio->paused && s->state == SCANNER_RUNNING) {
 			s->state = SCANNER_PAUSED;
 		}
+	}
+	if (radio->paused && scan->pending) { /* it comes back with what is wanted then */
+		scan->urgent = true;
+		scan_update(scan);
 	}
 	defer_post(&scan->tell);
 	adapter_changed(scan->adapter);
