@@ -104,9 +104,9 @@ with contextlib.ExitStack() as stack:
 
     with case("a flood of values nobody subscribed to costs no memory"):
         with memory(stage.pid, 1024):
-            do(stage.peer, {"flood": {"handle": 0x1234, "count": 5000}}, {"flood": {"handle": FLOOD, "count": 5000, "size": 200}},
+            do(stage.peer, {"flood": {"handle": 0x1234, "count": 3000}}, {"flood": {"handle": FLOOD, "count": 3000, "size": 200}},
                {"log": "flooded"})
-            stage.peer.wait(r"^log text=flooded", 60)
+            stage.peer.wait(r"^log text=flooded", 180)
             stage.still_linked()
         stage.alive()
 
