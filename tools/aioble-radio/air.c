@@ -244,6 +244,11 @@ static void tell_watches(struct air *air, const struct air_pdu *pdu)
 	}
 }
 
+void air_waste(struct air *air, const struct air_pdu *pdu)
+{
+	tell_watches(air, pdu);
+}
+
 bool air_pass(struct air *air, const struct air_pdu *pdu, struct radio *to, struct air_pdu *ret,
               uint32_t *ret_delay_us)
 {

@@ -121,7 +121,8 @@ struct air_pdu {
 	uint8_t channel; /* index 0 to 39 */
 	uint8_t phy;     /* enum phy */
 	int8_t tx_dbm;
-	int8_t rssi_dbm;     /* at the receiver; meaningless before */
+	int8_t rssi_dbm; /* at the receiver; meaningless before */
+	bool mic; /* of an encrypted link: @data is shown decrypted, its last 4 bytes are the MIC */
 	const uint8_t *data; /* header and payload; valid during the call */
 	size_t len;
 };
@@ -162,6 +163,9 @@ bool air_broadcast(struct air *air, const struct air_pdu *pdu, struct air_pdu *r
 /** air_answer() - from heard() only: reply to @to T_IFS after its end on the same channel and PHY; @data is copied */
 void air_answer(struct air_listener *l, const struct air_pdu *to, int8_t tx_dbm,
                 const uint8_t *data, size_t len);
+
+/** air_waste() - transmit to nobody: the one it is for has gone */
+void air_waste(struct air *air, const struct air_pdu *pdu);
 
 struct air_verdict {
 	bool lost;

@@ -38,7 +38,8 @@ void links_acl_input(struct links *links, const uint8_t *pkt, size_t len)
 {
 }
 
-int links_accept(struct links *links, struct advertiser *adv, const struct air_pdu *ind)
+int links_accept(struct links *links, struct advertiser *adv, const struct air_pdu *ind,
+                 uint16_t *ret_handle)
 {
 	return -ENOBUFS;
 }
@@ -55,4 +56,9 @@ bool links_initiating(const struct links *links)
 bool links_initiating_by_list(const struct links *links)
 {
 	return false;
+}
+
+unsigned int links_count(const struct links *links, uint8_t role)
+{
+	return 0;
 }
