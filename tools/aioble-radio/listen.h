@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where foreign hosts come in: a unix stream socket, on which each client gets a controller of its own, and a pty, which
- * is one controller. H4 on both.
+ * Where foreign hosts come in: a unix stream socket, on which each client gets a controller of its own ("client0" ...),
+ * and a pty, which is one controller ("pty0" ...). H4 on both.
  */
 #pragma once
 
+#include "aiobled/cleanup.h"
+
 #include "profile.h"
 
-struct air;
-struct loop;
 struct listen;
 struct pty;
+struct world;
 
 #define LISTEN_CLIENTS_MAX 64 /* on one socket; the next is closed at once */
 
 /** listen_new() - an old socket file at @path is replaced, anything else there is an error */
-int listen_new(struct air *air, const char *path, const struct profile *profile,
+int listen_new(struct world *world, const char *path, const struct profile *profile,
                struct listen **ret);
 struct listen *listen_free(struct listen *l);
+DEFINE_CLEANUP(struct listen *, listen_free)
 
 /** pty_new() - @path becomes a symbolic link to the terminal */
-int pty_new(struct air *air, const char *path, const struct profile *profile, struct pty **ret);
+int pty_new(struct world *world, const char *path, const struct profile *profile, struct pty **ret);
 struct pty *pty_free(struct pty *p);
+DEFINE_CLEANUP(struct pty *, pty_free)

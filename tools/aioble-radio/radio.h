@@ -27,6 +27,7 @@ struct world; /* radio.c */
 
 int world_new(struct loop *loop, const struct radio_options *options, struct world **ret);
 struct world *world_free(struct world *world);
+struct loop *world_loop(struct world *world);
 struct air *world_air(struct world *world);
 
 /**
@@ -48,8 +49,19 @@ int world_pty(struct world *world, const char *path, const struct profile *profi
 /** world_ready() - does the kernel list all controllers that were plugged in? */
 bool world_ready(const struct world *world);
 
-/** world_on_ready() - @fn runs once, later, when world_ready(); or with an error when the kernel does not manage */
+/**
+ * world_on_ready() - @fn runs once, later, when world_ready(); -ETIMEDOUT when the kernel does not manage
+ *
+ * One waits at a time: a new one replaces the old.
+ */
 void world_on_ready(struct world *world, void (*fn)(void *data, int err), void *data);
 
-/** world_public_addr() - the @n-th address the radio gives away: 00:AA:1B:1E:nn:nn */
-struct addr world_public_addr(unsigned int n);
+/** world_ready_line() - "ready hci0 hci1", indexes in the order of plugging in, without newline. Return: @buf. */
+const char *world_ready_line(const struct world *world, char *buf, size_t size);
+
+/**
+ * world_name() - a name no radio has, @kind and a number, and the public address that goes with it
+ *
+ * The number is the smallest that is free, so that the third kernel controller has the same address in every run.
+ */
+struct addr world_name(struct world *world, const char *kind, char ret_name[AIR_RADIO_NAME_MAX]);

@@ -7,12 +7,14 @@
  */
 #pragma once
 
+#include "aiobled/cleanup.h"
+
 #include "host.h"
 
 struct vhci;
 
 struct vhci_ops {
-	/* hciN is known; NULL name: it never came */
+	/* it is gone; vhci_free() is due, also inside */
 	void (*ended)(struct vhci *v, int err, const char *why);
 };
 
@@ -23,6 +25,7 @@ int vhci_new(struct air *air, const char *name, const struct profile *profile,
 
 /** vhci_free() - unplug it */
 struct vhci *vhci_free(struct vhci *v);
+DEFINE_CLEANUP(struct vhci *, vhci_free)
 
 /** vhci_index() - N of hciN, or -EAGAIN while the kernel has not told */
 int vhci_index(const struct vhci *v);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * /dev/vhci: one open descriptor is one controller of the kernel, and closing it unplugs it. The first write asks for it;
+ * the answer tells its index and has no fixed place among the commands that follow.
+ */
+#include "vhci.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "aiobled/cleanup.h"
+
+#define VHCI_PATH   "/dev/vhci"
+#define PKT_VENDOR  0xff
+#define TYPE_SIMPLE 0x00 /* a controller that needs no configuration and is not raw */
+
+struct vhci {
+	struct host *host;
+	const struct vhci_ops *ops;
+	void *data;
+	int index; /* -EAGAIN: not told */
+};
+
+static bool on_vendor(struct host *host, const uint8_t *pkt, size_t len)
+{
+	struct vhci *v = host_data(host);
+	struct rd r = rd_init(pkt, len);
+
+	if (rd_u8(&r) != PKT_VENDOR)
+		return false;
+	(void)rd_u8(&r); /* the type, as asked for */
+	v->index = rd_le16(&r);
+	if (!rd_ok(&r))
+		v->index = -EBADMSG;
+	return true;
+}
+
+static void on_ended(struct host *host, int err, const char *why)
+{
+	struct vhci *v = host_data(host);
+
+	v->ops->ended(v, err, why);
+}
+
+static const struct host_ops host_ops = {.ended = on_ended, .vendor = on_vendor};
+
+int vhci_new(struct air *air, const char *name, const struct profile *profile,
+             const struct addr *public_addr, const struct vhci_ops *ops, void *data,
+             struct vhci **ret)
+{
+	static const uint8_t create[] = {PKT_VENDOR, TYPE_SIMPLE};
+	_cleanup_(vhci_freep) struct vhci *v = calloc(1, sizeof(*v));
+	int fd, r;
+
+	if (!v)
+		return -ENOMEM;
+	*v = (struct vhci){.ops = ops, .data = data, .index = -EAGAIN};
+	fd = open(VHCI_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = host_new(air, name, profile, public_addr, fd, HOST_PACKETS, &host_ops, v, &v->host);
+	if (r == 0)
+		r = host_write(v->host, create, sizeof(create));
+	if (r < 0)
+		return r;
+	*ret = steal(&v);
+	return 0;
+}
+
+struct vhci *vhci_free(struct vhci *v)
+{
+	if (!v)
+		return NULL;
+	v->host = host_free(v->host);
+	free(v);
+	return NULL;
+}
+
+int vhci_index(const struct vhci *v)
+{
+	return v->index;
+}
+
+struct controller *vhci_controller(struct vhci *v)
+{
+	return host_controller(v->host);
+}
+
+void *vhci_data(struct vhci *v)
+{
+	return v->data;
+}
