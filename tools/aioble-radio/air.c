@@ -179,6 +179,11 @@ int radio_loss_db(const struct radio *a, const struct radio *b)
 	return p ? p->loss_db : a->air->loss_db + a->loss_db + b->loss_db;
 }
 
+bool radio_has_loss(const struct radio *a, const struct radio *b)
+{
+	return pair_find(a, b);
+}
+
 void air_set_loss(struct air *air, int loss_db)
 {
 	air->loss_db = loss_db;

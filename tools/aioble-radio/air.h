@@ -103,6 +103,9 @@ int radio_set_loss(struct radio *a, struct radio *b, int loss_db);
 void radio_clear_loss(struct radio *a, struct radio *b);
 int radio_loss_db(const struct radio *a, const struct radio *b);
 
+/** radio_has_loss() - was one set for this pair? */
+bool radio_has_loss(const struct radio *a, const struct radio *b);
+
 /** air_set_loss() - the part that is the same for all pairs without their own */
 void air_set_loss(struct air *air, int loss_db);
 

@@ -314,6 +314,13 @@ static void cmd_complete(struct controller *ctl, uint16_t opcode, uint8_t status
 	send_event(ctl, HCIP_EV_CMD_COMPLETE, head, sizeof(head), ret, len);
 }
 
+void controller_cmd_complete(struct controller *ctl, uint16_t opcode, uint8_t status, size_t len)
+{
+	uint8_t ret[HCIP_EVENT_MAX] = {0};
+
+	cmd_complete(ctl, opcode, status, ret, MIN(len, sizeof(ret)));
+}
+
 /* --- from the host --- */
 
 static void run_command(struct controller *ctl, const struct ctl_cmd *c, const uint8_t *params,
@@ -335,11 +342,24 @@ static void run_command(struct controller *ctl, const struct ctl_cmd *c, const u
 		cmd_complete(ctl, c->opcode, (uint8_t)status, buf, MAX(c->ret_len, wr_len(&ret)));
 }
 
+void controller_execute(struct controller *ctl, uint16_t opcode, const uint8_t *params, size_t len)
+{
+	const struct ctl_cmd *c = ctl_cmd_find(ctl, opcode);
+
+	if (ctl->hung)
+		return;
+	if (c) {
+		run_command(ctl, c, params, len);
+		return;
+	}
+	ctl->stats.unknown++;
+	log_debug(ctl->radio.name, "unknown command 0x%04x", opcode);
+	controller_cmd_status(ctl, opcode, HCIP_STATUS_UNKNOWN_COMMAND);
+}
+
 static void command_input(struct controller *ctl, uint16_t opcode, const uint8_t *params,
                           size_t len)
 {
-	const struct ctl_cmd *c;
-
 	ctl->stats.commands++;
 	switch (watch_command(ctl, opcode, params, len)) {
 	case CTL_HANG:
@@ -348,16 +368,8 @@ static void command_input(struct controller *ctl, uint16_t opcode, const uint8_t
 	case CTL_UNANSWERED:
 		return;
 	case CTL_EXECUTE:
-		break;
+		controller_execute(ctl, opcode, params, len);
 	}
-	c = ctl_cmd_find(ctl, opcode);
-	if (c) {
-		run_command(ctl, c, params, len);
-		return;
-	}
-	ctl->stats.unknown++;
-	log_debug(ctl->radio.name, "unknown command 0x%04x", opcode);
-	controller_cmd_status(ctl, opcode, HCIP_STATUS_UNKNOWN_COMMAND);
 }
 
 static void acl_input(struct controller *ctl, const uint8_t *pkt, size_t len)

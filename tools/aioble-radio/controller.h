@@ -173,6 +173,12 @@ extern const struct ctl_cmd ctl_list_cmds[];  /* ctl_list.c: resolving list */
 /** controller_cmd_status() - Command Status for the command that is being executed; once, before its other events */
 void controller_cmd_status(struct controller *ctl, uint16_t opcode, uint8_t status);
 
+/** controller_cmd_complete() - Command Complete with @len zeroes after the status: an answer without execution */
+void controller_cmd_complete(struct controller *ctl, uint16_t opcode, uint8_t status, size_t len);
+
+/** controller_execute() - a command as if it came from the host just now, past the watches: what a fault held back */
+void controller_execute(struct controller *ctl, uint16_t opcode, const uint8_t *params, size_t len);
+
 /** ctl_cmd_at() - the @n-th row of all tables, whatever the profile; NULL after the last */
 const struct ctl_cmd *ctl_cmd_at(size_t n);
 

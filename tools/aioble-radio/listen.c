@@ -120,7 +120,7 @@ static int remove_old_socket(const char *path)
 	return unlink(path) < 0 ? -errno : 0;
 }
 
-static int listen_socket(const char *path)
+int listen_socket(const char *path)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -25,3 +25,6 @@ DEFINE_CLEANUP(struct listen *, listen_free)
 int pty_new(struct world *world, const char *path, const struct profile *profile, struct pty **ret);
 struct pty *pty_free(struct pty *p);
 DEFINE_CLEANUP(struct pty *, pty_free)
+
+/** listen_socket() - a unix stream socket that listens; an old socket file is replaced. Return: descriptor or -errno. */
+int listen_socket(const char *path);
