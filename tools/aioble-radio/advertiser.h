@@ -62,6 +62,7 @@ struct advertiser {
 	uint32_t interval_us;
 	uint8_t channels; /* bits 0 to 2: channel index 37 to 39 */
 	uint8_t primary_phy, secondary_phy, sid;
+	bool channel_sel_2; /* says so in connectable legacy PDUs */
 	int8_t tx_dbm;
 	uint32_t duration_us; /* 0: until stopped */
 	uint8_t max_events;   /* 0: any number; extended only */
@@ -70,9 +71,11 @@ struct advertiser {
 	uint16_t adv_len, rsp_len, did;
 	/* state */
 	bool on;
-	uint8_t step; /* which PDU of the event is next */
+	bool with_aux;     /* this event has auxiliary PDUs */
+	uint8_t step;      /* which PDU of the event is next: 0 to 2 primary, then ADV_STEP_* */
+	bool chain_of_rsp; /* the chain continues a scan response */
 	uint8_t aux_channel;
-	uint16_t chain_at; /* bytes of the data that went out already */
+	uint16_t chain_at; /* bytes of the payload that went out already */
 	uint32_t events;   /* since it is on */
 	uint64_t started_us, event_us, aux_us;
 	struct air_timer timer;

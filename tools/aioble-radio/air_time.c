@@ -189,11 +189,12 @@ static uint64_t clock_slip(struct air *air, uint64_t target_us)
 void air_sync(struct air *air)
 {
 	struct air_clock *c = &air->clock;
-	uint64_t target = clock_slip(air, clock_target_us(c));
 	int left = SYNC_BUDGET;
+	uint64_t target;
 
 	if (c->running)
 		return;
+	target = clock_slip(air, clock_target_us(c));
 	c->running = true;
 	while (left > 0 && clock_step(c, target))
 		left--;

@@ -409,6 +409,13 @@ void controller_input(struct controller *ctl, const uint8_t *pkt, size_t len)
 	}
 }
 
+bool controller_use(struct controller *ctl, enum ctl_flavour flavour)
+{
+	if (ctl->flavour == CTL_ADV_UNDECIDED)
+		ctl->flavour = flavour;
+	return ctl->flavour == flavour;
+}
+
 /* --- addresses --- */
 
 int controller_own_addr(struct controller *ctl, uint8_t own_type, const struct addr *peer,

@@ -56,6 +56,9 @@ struct ctl_bredr { /* what dual-mode hosts write and read back */
 	uint8_t iac_count, iac[2][3];
 };
 
+/* Legacy and extended advertising commands exclude each other until reset (Vol 4, Part E, 3.1.1). */
+enum ctl_flavour { CTL_ADV_UNDECIDED, CTL_ADV_LEGACY, CTL_ADV_EXTENDED };
+
 struct controller {
 	struct list link; /* air_controllers() */
 	struct radio radio;
@@ -68,11 +71,7 @@ struct controller {
 	bool hung; /* takes and gives nothing until it is reset from outside */
 	uint64_t event_mask, event_mask2, le_event_mask;
 	uint8_t commands[HCIP_COMMANDS_LEN]; /* Supported Commands, from the tables */
-	enum {
-		CTL_ADV_UNDECIDED,
-		CTL_ADV_LEGACY,
-		CTL_ADV_EXTENDED
-	} flavour; /* since reset (Vol 4, Part E, 3.1.1) */
+	enum ctl_flavour flavour;
 	struct accept_list accept;
 	struct ctl_adv *adv;
 	struct ctl_scan *scan;
@@ -184,6 +183,12 @@ const struct ctl_cmd *ctl_cmd_at(size_t n);
 
 /** ctl_cmd_find() - the row of an opcode that @ctl's profile has, or NULL */
 const struct ctl_cmd *ctl_cmd_find(const struct controller *ctl, uint16_t opcode);
+
+/**
+ * controller_use() - may a command of this flavour be executed (3.1.1)? The first one since reset decides.
+ * @flavour: CTL_ADV_LEGACY or CTL_ADV_EXTENDED; of advertising, scanning and initiating commands alike
+ */
+bool controller_use(struct controller *ctl, enum ctl_flavour flavour);
 
 /* --- addresses --- */
 

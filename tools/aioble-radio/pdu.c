@@ -100,11 +100,12 @@ int pdu_parse_legacy(const uint8_t *pdu, size_t len, struct pdu_legacy *ret)
 	return 0;
 }
 
-uint32_t pdu_round_offset_us(uint32_t offset_us)
+uint32_t pdu_floor_offset_us(uint32_t offset_us)
 {
-	uint32_t unit = offset_us > AUX_UNIT_US * AUX_OFFSET_MAX ? AUX_UNIT_LONG_US : AUX_UNIT_US;
+	uint32_t unit =
+		offset_us >= AUX_UNIT_US * (AUX_OFFSET_MAX + 1) ? AUX_UNIT_LONG_US : AUX_UNIT_US;
 
-	return (offset_us + unit - 1) / unit * unit;
+	return offset_us / unit * unit;
 }
 
 static uint8_t ext_flags(const struct pdu_ext *e)
@@ -130,7 +131,7 @@ size_t pdu_ext_room(const struct pdu_ext *ext)
 /* AuxPtr (2.3.4.5): channel, clock accuracy 0 (51 to 500 ppm), unit, offset, PHY */
 static void put_aux(struct wr *w, const struct pdu_ext *e)
 {
-	uint32_t us = pdu_round_offset_us(e->aux_offset_us);
+	uint32_t us = pdu_floor_offset_us(e->aux_offset_us);
 	bool lengthy = us > AUX_UNIT_US * AUX_OFFSET_MAX;
 	uint32_t offset = us / (lengthy ? AUX_UNIT_LONG_US : AUX_UNIT_US);
 

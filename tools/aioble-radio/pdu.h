@@ -82,7 +82,8 @@ struct pdu_ext {
 	uint16_t did;                 /* 12 bits: identifies the data */
 	uint8_t sid;                  /* advertising set */
 	uint8_t aux_channel, aux_phy; /* aux_phy: enum phy */
-	uint32_t aux_offset_us; /* from the start of this PDU; rounded to 30 or 300 us on the air */
+	uint32_t
+		aux_offset_us; /* from the start of this PDU; cut to multiples of 30 or 300 us on the air */
 	int8_t tx_dbm;
 	const uint8_t *data; /* view */
 	size_t len;
@@ -97,5 +98,9 @@ size_t pdu_put_ext(uint8_t buf[PDU_MAX], enum pdu_type type, const struct pdu_ex
 /** pdu_parse_ext() - Return: 0 or -EBADMSG */
 int pdu_parse_ext(const uint8_t *pdu, size_t len, struct pdu_ext *ret);
 
-/** pdu_round_offset_us() - the offset an AuxPtr can tell: the next multiple of 30 us, or of 300 us from 245.7 ms on */
-uint32_t pdu_round_offset_us(uint32_t offset_us);
+/**
+ * pdu_floor_offset_us() - the offset an AuxPtr can tell: a multiple of 30 us, or of 300 us from 245.7 ms on
+ *
+ * The PDU pointed to starts then or up to one unit later (2.3.4.5).
+ */
+uint32_t pdu_floor_offset_us(uint32_t offset_us);

@@ -70,17 +70,23 @@ struct scanner_ops {
 	               const struct addr *identity);
 };
 
-struct scan_dup {
-	uint64_t key; /* 0: free */
-};
-
+/* An extended advertiser that is being followed from one PDU to the next. */
 struct scanner_aux {
-	struct aux_wait wait;
-	struct addr adv_a, identity, target; /* from the first PDU of the chain that had them */
-	bool has_adv_a, has_target, response, begun, muted, known;
+	struct aux_wait wait; /* .from NULL: free */
+	struct addr adv_a, target, identity;
+	bool has_adv_a, has_target, known; /* @known: its first auxiliary PDU has come */
+	bool response;                     /* the wait is for (the rest of) a scan response */
+	bool reported;                     /* a part of its data was: the host waits for the rest */
 	uint8_t mode, sid, primary_phy;
 	uint16_t did;
-	int8_t tx_dbm, rssi_dbm;
+	int8_t tx_dbm;
+};
+
+/* A legacy scan response that is due. */
+struct scanner_rsp {
+	struct aux_wait wait;
+	struct addr adv_a, identity;
+	uint8_t props;
 };
 
 struct scanner {
@@ -88,14 +94,16 @@ struct scanner {
 	const struct scanner_ops *ops;
 	void *data;
 	bool on, filter_duplicates;
+	bool extended; /* hears ADV_EXT_IND and what follows; else it is as if they were not there */
 	bool active[2];               /* per PHY: 1M, coded */
 	struct scan_window window[2]; /* interval 0: not that PHY */
 	/* backoff of scan requests (4.4.3.2) */
 	unsigned int backoff_limit, backoff_count;
 	unsigned int successes, failures;
+	struct scanner_rsp rsp;
 	struct scanner_aux aux[SCANNER_AUX_MAX];
 	struct air_timer expiry; /* of the earliest wait for an auxiliary PDU */
-	struct scan_dup *seen;
+	uint64_t *seen;          /* SCANNER_DUP_MAX hashes; 0: free */
 	struct {
 		uint64_t heard, duplicates, requests, responses, aux_missed, aux_dropped;
 	} stats;
@@ -104,7 +112,7 @@ struct scanner {
 int scanner_init(struct scanner *s, struct radio *radio, const struct scanner_ops *ops, void *data);
 void scanner_deinit(struct scanner *s);
 
-/** scanner_start() - windows run from now on; duplicates are forgotten */
+/** scanner_start() - windows run from now on; known advertisers stay known */
 void scanner_start(struct scanner *s);
 void scanner_stop(struct scanner *s);
 void scanner_forget_duplicates(struct scanner *s);
