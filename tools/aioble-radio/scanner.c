@@ -27,7 +27,7 @@ bool scan_window_hears(const struct scan_window *w, const struct air_pdu *pdu)
 	since = pdu->start_us - w->start_us;
 	turn = since / w->interval_us;
 	at = since % w->interval_us;
-	if (pdu->channel != PHY_PRIMARY_FIRST + turn % 3)
+	if (pdu->channel != PHY_PRIMARY_FIRST + (w->first + turn) % 3)
 		return false;
 	return at + phy_air_time_us(pdu->phy, pdu->len) <= w->window_us;
 }
@@ -539,8 +539,10 @@ void scanner_start(struct scanner *s)
 	scanner_stop(s);
 	air_sync(radio->air);
 	s->on = true;
-	for (size_t i = 0; i < ARRAY_SIZE(s->window); i++)
-		s->window[i].start_us = air_now_us(radio->air);
+	for (size_t i = 0; i < ARRAY_SIZE(s->window); i++) {
+		s->window[i].start_us = air_now_us(radio->air) + air_rand_below(radio->air, SCANNER_LAG_US);
+		s->window[i].first = (uint8_t)air_rand_below(radio->air, 3);
+	}
 	backoff_reset(s);
 	air_listen(radio, &s->listener);
 }

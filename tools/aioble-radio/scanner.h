@@ -18,6 +18,7 @@
 /* When and where a receiver listens on the primary channels: one channel an interval, 37, 38, 39 in turn. */
 struct scan_window {
 	uint64_t start_us; /* since when; never before */
+	uint8_t first;     /* 0 to 2: which of the channels comes first */
 	uint32_t interval_us, window_us;
 	uint8_t phy;
 };
@@ -44,6 +45,8 @@ bool aux_wait_hears(const struct aux_wait *w, const struct air_pdu *pdu);
 
 #define SCANNER_AUX_MAX 32   /* extended advertisers followed at a time */
 #define SCANNER_DUP_MAX 4096 /* advertisers the duplicate filter remembers; a power of two */
+
+#define SCANNER_LAG_US 10000
 
 struct scan_report {
 	struct addr addr;   /* as on the air */
@@ -112,7 +115,12 @@ struct scanner {
 int scanner_init(struct scanner *s, struct radio *radio, const struct scanner_ops *ops, void *data);
 void scanner_deinit(struct scanner *s);
 
-/** scanner_start() - windows run from now on; known advertisers stay known */
+/**
+ * scanner_start() - windows run from now on; known advertisers stay known
+ *
+ * Within SCANNER_LAG_US, and from any channel on: clocks of the simulated air do not drift, so that two scanners which began
+ * in step would stay in step and spoil each other's requests for ever.
+ */
 void scanner_start(struct scanner *s);
 void scanner_stop(struct scanner *s);
 void scanner_forget_duplicates(struct scanner *s);
