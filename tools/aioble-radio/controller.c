@@ -189,6 +189,7 @@ struct controller *controller_free(struct controller *ctl)
 	ctl->scan = ctl_scan_free(ctl->scan);
 	ctl->adv = ctl_adv_free(ctl->adv);
 	ctl->resolving = resolving_free(ctl->resolving);
+	ctl_bredr_stop(ctl);
 	radio_deinit(&ctl->radio);
 	free(ctl);
 	return NULL;

@@ -50,8 +50,10 @@ struct ctl_bredr { /* what dual-mode hosts write and read back */
 	uint8_t class[3];
 	uint16_t voice, page_timeout, accept_timeout, link_policy;
 	uint16_t page_scan[2], inquiry_scan[2];
-	uint8_t scan_enable, auth_enable, inquiry_mode, inquiry_type, page_type, ssp, le_host,
-		secure_conn;
+	struct air_timer inquiry, page; /* going on */
+	uint8_t page_addr[ADDR_LEN], page_status;
+	bool page_for_name;
+	uint8_t scan_enable, auth_enable, inquiry_mode, inquiry_type, page_type, ssp, le_host;
 	uint8_t eir[241];
 	uint8_t iac_count, iac[2][3];
 };
