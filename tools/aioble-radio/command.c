@@ -8,6 +8,7 @@
 static const struct command *const tables[] = {
 	cmd_air_table,
 	cmd_state_table,
+	cmd_script_table,
 	cmd_fault_table,
 };
 

@@ -13,6 +13,7 @@
 #include "keys.h"
 #include "pdu_kind.h"
 #include "replug.h"
+#include "script.h"
 #include "walks.h"
 
 const char *const scene_event_names[SCENE_EVENTS + 1] = {
@@ -261,6 +262,8 @@ int scene_new(struct air *air, struct world *world, uint64_t seed, struct scene 
 	list_init(&scene->listeners);
 	r = watch_new(scene);
 	if (r == 0)
+		r = script_new(air, &scene->script);
+	if (r == 0)
 		r = walks_new(air, &scene->walks);
 	if (r == 0)
 		r = faults_new(scene, &scene->faults);
@@ -280,6 +283,7 @@ struct scene *scene_free(struct scene *scene)
 	scene->replugs = replugs_free(scene->replugs);
 	scene->faults = faults_free(scene->faults);
 	scene->walks = walks_free(scene->walks);
+	scene->script = script_free(scene->script);
 	if (scene->watch) {
 		controller_unwatch(&scene->watch->hosts);
 		air_remove_watch(&scene->watch->air);
