@@ -17,7 +17,12 @@
 #include "aiobled/log.h"
 #include "aiobled/loop.h"
 
+#include "ask.h"
+#include "capture.h"
+#include "control.h"
 #include "radio.h"
+#include "scenario.h"
+#include "scene.h"
 
 #define FAST_SPEED 20
 #define ITEMS_MAX  64
@@ -37,11 +42,17 @@ struct options {
 	struct item items[ITEMS_MAX];
 	size_t n;
 	int ready_fd;
+	const char *control, *scenario, *capture, *check, *ask;
+	char *const *commands; /* for @ask */
+	int n_commands;
 };
 
 struct radio_program {
 	struct loop *loop;
 	struct world *world;
+	struct scene *scene;
+	struct control *control;
+	struct scenario *scenario;
 	struct loop_io signals;
 	int signal_fd, ready_fd;
 };
@@ -54,19 +65,26 @@ static void usage(FILE *to)
 		"  --controllers N    N controllers of this machine's kernel (/dev/vhci)\n"
 		"  --socket PATH      unix stream socket: each client gets a controller (H4)\n"
 		"  --pty PATH         a terminal with a controller behind it (H4); PATH links to "
-	        "it\n"
+		"it\n"
 		"  --profile PROFILE  what follows this option: 4.0, 4.2 or 5.2 (default), and any "
-	        "of\n"
+		"of\n"
 		"                     ,dual (BR/EDR too) ,le-states (all combinations of roles)\n"
+		"  --control PATH     unix stream socket for commands in JSON, a line each\n"
+		"  --scenario FILE    commands to run, each at its time, once all is ready\n"
+		"  --capture DIR      record every controller's HCI (NAME.btsnoop) and the air "
+	        "(air.pcap)\n"
 		"  --seed N           of everything random (default: another one each time)\n"
 		"  --speed N          time passes N times as fast in the air, 1 to 1000\n"
 		"  --fast             --speed 20: intervals and timeouts hardly take time\n"
 		"  --ready-fd FD      write the line \"ready hci0 ...\" there, not to standard "
-	        "output\n"
+		"output\n"
 		"  --log-level LEVEL  error, warning, notice (default), info, debug\n"
+		"  --check FILE       read and check a scenario, start nothing\n"
+		"  --ask PATH [JSON]  send commands (or those of standard input) to a --control "
+	        "socket\n"
 		"  --version, --help\n\n"
 		"Runs until SIGTERM or SIGINT. Exit status: 0; 1 when something could not be "
-	        "started;\n"
+		"started;\n"
 		"2 for a wrong option.\n",
 		to);
 }
@@ -144,6 +162,21 @@ static int take_profile(struct options *o, const char *value)
 	return -1;
 }
 
+static void take_path(struct options *o, const char *name, const char *value)
+{
+	const struct {
+		const char *name, **path;
+	} paths[] = {
+		{"control", &o->control}, {"scenario", &o->scenario}, {"capture", &o->capture},
+		{"check", &o->check},     {"ask", &o->ask},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		if (strcmp(name, paths[i].name) == 0)
+			*paths[i].path = value;
+	}
+}
+
 /* Return: -1 to go on, or an exit status */
 static int parse_options(int argc, char **argv, struct options *o)
 {
@@ -154,6 +187,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		OPT_PROFILE,
 		OPT_FAST,
 		OPT_LEVEL,
+		OPT_PATH,
 		OPT_VERSION,
 		OPT_HELP
 	};
@@ -167,6 +201,11 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"profile", required_argument, NULL, OPT_PROFILE},
 		{"fast", no_argument, NULL, OPT_FAST},
 		{"log-level", required_argument, NULL, OPT_LEVEL},
+		{"control", required_argument, NULL, OPT_PATH},
+		{"scenario", required_argument, NULL, OPT_PATH},
+		{"capture", required_argument, NULL, OPT_PATH},
+		{"check", required_argument, NULL, OPT_PATH},
+		{"ask", required_argument, NULL, OPT_PATH},
 		{"version", no_argument, NULL, OPT_VERSION},
 		{"help", no_argument, NULL, OPT_HELP},
 		{NULL, 0, NULL, 0},
@@ -193,6 +232,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case OPT_LEVEL:
 			r = take_level(optarg);
 			break;
+		case OPT_PATH:
+			take_path(o, longs[i].name, optarg);
+			break;
 		case OPT_VERSION:
 			(void)puts("aioble-radio " RADIO_VERSION);
 			return EXIT_OK;
@@ -204,7 +246,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			return EXIT_USAGE;
 		}
 	}
-	if (r < 0 && optind < argc) {
+	o->commands = argv + optind;
+	o->n_commands = argc - optind;
+	if (r < 0 && optind < argc && !o->ask) {
 		(void)fprintf(
 			stderr,
 			"aioble-radio: unexpected argument \"%s\"\nTry 'aioble-radio --help'.\n",
@@ -212,6 +256,34 @@ static int parse_options(int argc, char **argv, struct options *o)
 		return EXIT_USAGE;
 	}
 	return r;
+}
+
+/* --- scenarios --- */
+
+static void report(void *data, size_t line, const char *key, const char *text)
+{
+	(void)fprintf(stderr, "%s:%zu: %s%s%s\n", (const char *)data, line, key, *key ? ": " : "",
+	              text);
+}
+
+static int load_scenario(const char *path, struct scenario **ret)
+{
+	int r = scenario_load(path, report, (void *)path, ret);
+
+	if (r < 0 && r != -EINVAL)
+		(void)fprintf(stderr, "%s: %s\n", path, strerror(-r));
+	return r;
+}
+
+static int check(const char *path)
+{
+	struct scenario *scenario;
+
+	if (load_scenario(path, &scenario) < 0)
+		return EXIT_FAILED;
+	(void)printf("%s: %zu commands\n", path, scenario_stats(scenario).commands);
+	scenario_free(scenario);
+	return EXIT_OK;
 }
 
 /* --- running --- */
@@ -255,6 +327,40 @@ static void on_ready(void *data, int err)
 	if (dprintf(p->ready_fd, "%s\n", line) < 0)
 		log_warning(NULL, "nobody to tell that it is ready: %s", strerror(errno));
 	log_info(NULL, "%s", line);
+	if (p->scenario)
+		scenario_start(p->scenario, p->scene, NULL, NULL);
+}
+
+static void on_quit(struct scene *scene)
+{
+	struct radio_program *p = scene->data;
+
+	loop_stop(p->loop, EXIT_OK);
+}
+
+/* What commands can act upon, and who may send them: before the controllers, so that captures miss nothing. */
+static int start_scene(struct radio_program *p, const struct options *o)
+{
+	struct air *air = world_air(p->world);
+	int r = scene_new(air, p->world, o->radio.seed, &p->scene);
+
+	if (r < 0) {
+		log_error(NULL, "cannot start: %s", strerror(-r));
+		return r;
+	}
+	p->scene->quit = on_quit;
+	p->scene->data = p;
+	if (o->capture)
+		r = capture_new(air, o->capture, capture_epoch_us(air), &p->scene->capture);
+	if (r < 0) {
+		log_error(NULL, "%s: %s", o->capture, strerror(-r));
+		return r;
+	}
+	if (o->control)
+		r = control_new(p->scene, o->control, &p->control);
+	if (r < 0)
+		log_error(NULL, "%s: %s", o->control, strerror(-r));
+	return r;
 }
 
 static void explain(const struct item *item, int err)
@@ -290,14 +396,19 @@ static int start_item(struct world *world, const struct item *item)
 
 static int start(struct radio_program *p, const struct options *o)
 {
-	int r = loop_new(&p->loop);
+	int r = o->scenario ? load_scenario(o->scenario, &p->scenario) : 0;
 
+	if (r < 0)
+		return r;
+	r = loop_new(&p->loop);
 	if (r == 0)
 		r = watch_signals(p);
 	if (r == 0)
 		r = world_new(p->loop, &o->radio, &p->world);
 	if (r < 0)
 		log_error(NULL, "cannot start: %s", strerror(-r));
+	if (r == 0)
+		r = start_scene(p, o);
 	for (size_t i = 0; r == 0 && i < o->n; i++)
 		r = start_item(p->world, &o->items[i]);
 	if (r == 0)
@@ -307,6 +418,12 @@ static int start(struct radio_program *p, const struct options *o)
 
 static void stop(struct radio_program *p)
 {
+	p->control = control_free(p->control);
+	p->scenario = scenario_free(p->scenario);
+	world_empty(p->world);
+	if (p->scene)
+		p->scene->capture = capture_free(p->scene->capture);
+	p->scene = scene_free(p->scene);
 	p->world = world_free(p->world);
 	loop_io_deinit(&p->signals);
 	closep(&p->signal_fd);
@@ -326,6 +443,10 @@ int main(int argc, char **argv)
 	r = parse_options(argc, argv, &o);
 	if (r >= 0)
 		return r;
+	if (o.ask)
+		return (int)ask(o.ask, o.commands, o.n_commands);
+	if (o.check)
+		return check(o.check);
 	p.ready_fd = o.ready_fd;
 	r = start(&p, &o);
 	if (r == 0)

@@ -387,18 +387,25 @@ int world_new(struct loop *loop, const struct radio_options *options, struct wor
 	return 0;
 }
 
-struct world *world_free(struct world *world)
+void world_empty(struct world *world)
 {
 	struct plugged *p;
 	struct entry *e;
 
 	if (!world)
-		return NULL;
+		return;
 	timer_stop(&world->ask);
 	while ((p = list_first(&world->plugged, struct plugged, link)))
 		plugged_free(p);
 	while ((e = list_first(&world->entries, struct entry, link)))
 		entry_free(world, e);
+}
+
+struct world *world_free(struct world *world)
+{
+	if (!world)
+		return NULL;
+	world_empty(world);
 	loop_io_deinit(&world->mgmt_io);
 	closep(&world->mgmt);
 	world->air = air_free(world->air);

@@ -27,6 +27,9 @@ struct world; /* radio.c */
 
 int world_new(struct loop *loop, const struct radio_options *options, struct world **ret);
 struct world *world_free(struct world *world);
+
+/** world_empty() - unplug and close everything; the air stays, for those who watch it to leave in their turn. Takes NULL. */
+void world_empty(struct world *world);
 struct loop *world_loop(struct world *world);
 struct air *world_air(struct world *world);
 
