@@ -384,7 +384,7 @@ static void what_makes_no_sense_is_refused(void **state)
 	bed_do(&t->b, "{'cmd':'advert','name':'y','count':2}");
 	bed_refused(&t->b, "{'cmd':'advert','name':'y'}", "name");
 	bed_refused(&t->b, "{'cmd':'advert','name':'y.1'}", "name");
-	bed_do(&t->b, "{'cmd':'advert','name':'y2','count':19997}");
+	bed_do(&t->b, "{'cmd':'advert','name':'y2','count':19998}");
 	bed_refused(&t->b, "{'cmd':'advert','name':'z'}", "count");
 }
 
