@@ -22,9 +22,10 @@ build_configure()
 	echo "$stamp" >"$dir/.options"
 }
 
+# build_compile DIR [TARGET...]
 build_compile()
 {
-	! ninja -C "$1" -j "$JOBS" >"$1.build.log" 2>&1 || return 0
+	! ninja -C "$1" -j "$JOBS" "${@:2}" >"$1.build.log" 2>&1 || return 0
 	grep -E -A 12 'FAILED|error:|warning:|ERROR' "$1.build.log" | head -n 80 ||
 		tail -n 40 "$1.build.log"
 	return 1
@@ -44,4 +45,11 @@ build_service()
 {
 	local dir=$TOP/build-guest/build
 	build_configure "$dir" -Dtests=false && build_compile "$dir" && build_stage "$dir" "$1"
+}
+
+# build_radio - aioble-radio alone, in the same folder
+build_radio()
+{
+	local dir=$TOP/build-guest/build
+	build_configure "$dir" -Dtests=false && build_compile "$dir" tools/aioble-radio/aioble-radio
 }
