@@ -410,6 +410,11 @@ bool ctl_scan_on(const struct ctl_scan *s)
 	return s->enabled;
 }
 
+const struct scanner *ctl_scan_scanner(const struct ctl_scan *s)
+{
+	return &s->scanner;
+}
+
 bool ctl_scan_filters(const struct ctl_scan *s)
 {
 	return s->enabled && (s->policy & POLICY_LIST);
