@@ -35,6 +35,7 @@
 #define PHDR_CENTRAL    0x0100
 #define PHDR_PERIPHERAL 0x0180
 #define PHDR_CRC_VALID  0x0c00
+#define PHDR_DECRYPTED  0x3008 /* and the MIC was good */
 #define PHDR_PHY_SHIFT  14
 
 struct pcap_link {
@@ -107,6 +108,8 @@ static uint16_t pdu_flags(const struct air_pdu *pdu, const struct pcap_link *l)
 
 	if (pdu->access_addr == PDU_ADV_ADDRESS)
 		return flags | (air_is_primary(pdu->channel) ? 0 : PHDR_AUX);
+	if (pdu->mic)
+		flags |= PHDR_DECRYPTED;
 	if (l)
 		flags |=
 			PHDR_CRC_VALID | (pdu->from == l->central ? PHDR_CENTRAL : PHDR_PERIPHERAL);

@@ -32,8 +32,8 @@ static int write_whole(struct recfile *f, const struct iovec *parts, int n)
 		return 0;
 	}
 	got = got < 0 ? -errno : -ENOSPC;
-	/* a file that cannot be cut either is overwritten by the next batch */
-	return ftruncate(f->fd, f->end) < 0 ? -errno : (int)got;
+	(void)!ftruncate(f->fd, f->end); /* what cannot be cut is overwritten by the next batch */
+	return (int)got;
 }
 
 int recfile_open(struct recfile *f, struct loop *loop, const char *path, const void *head,
