@@ -278,6 +278,32 @@ static void test_faults(void **state)
 	bed_deinit(&bed);
 }
 
+/* A host with room for two packets gets two, until it says that one is done. */
+static void test_host_flow(void **state)
+{
+	static const uint8_t acl[] = {0x02, 0x00, 0x20, 0x01, 0x00, 0xaa};
+	struct bed bed;
+	struct bed_radio *r;
+
+	bed_init(&bed, 1);
+	r = bed_add(&bed, "5.2");
+	assert_int_equal(bed_cmd(&bed, r, 0x0c31, "04"), HCIP_STATUS_INVALID_PARAMS);
+	assert_int_equal(bed_cmd(&bed, r, 0x0c33, "fb00 00 0200 0000"), 0);
+	assert_int_equal(bed_cmd(&bed, r, 0x0c31, "01"), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_false(controller_congested(r->ctl));
+		controller_send(r->ctl, acl, sizeof(acl));
+	}
+	assert_true(controller_congested(r->ctl));
+	assert_int_equal(bed_cmd(&bed, r, 0x0c35, "02 0000 0100"), HCIP_STATUS_INVALID_PARAMS);
+	assert_true(controller_congested(r->ctl));
+	assert_int_equal(bed_cmd(&bed, r, 0x0c35, "01 0000 0100"), -1);
+	assert_false(controller_congested(r->ctl));
+	assert_int_equal(bed_cmd(&bed, r, 0x0c03, ""), 0);
+	assert_false(r->ctl->flow.on);
+	bed_deinit(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_accept_list),   cmocka_unit_test(test_accept_list_in_use),
 		cmocka_unit_test(test_flavours),      cmocka_unit_test(test_random_address),
 		cmocka_unit_test(test_event_mask),    cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_host_flow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

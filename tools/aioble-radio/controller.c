@@ -214,6 +214,8 @@ static void settings_reset(struct controller *ctl)
 	ctl->le_event_mask = LE_EVENT_MASK_DEFAULT;
 	ctl->flavour = CTL_ADV_UNDECIDED;
 	ctl->has_random_addr = false;
+	ctl->flow.on = false;
+	ctl->flow.free = 0;
 	ctl->def_tx_len = 27;
 	ctl->def_tx_time = 328;
 	ctl->def_all_phys = 3;
@@ -233,6 +235,13 @@ void controller_reset(struct controller *ctl)
 
 /* --- to the host --- */
 
+static void acl_counted(struct controller *ctl)
+{
+	ctl->stats.acl_out++;
+	if (ctl->flow.free > 0)
+		ctl->flow.free--;
+}
+
 void controller_send(struct controller *ctl, const uint8_t *pkt, size_t len)
 {
 	if (ctl->hung)
@@ -240,13 +249,15 @@ void controller_send(struct controller *ctl, const uint8_t *pkt, size_t len)
 	if (pkt[0] == HCIP_PKT_EVENT)
 		ctl->stats.events++;
 	else
-		ctl->stats.acl_out++;
+		acl_counted(ctl);
 	watch_packet(ctl, true, pkt, len);
 	ctl->ops->packet(ctl, pkt, len);
 }
 
 bool controller_congested(struct controller *ctl)
 {
+	if (ctl->flow.on && ctl->flow.free == 0)
+		return true;
 	return ctl->ops->congested && ctl->ops->congested(ctl);
 }
 

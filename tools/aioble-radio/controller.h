@@ -80,6 +80,10 @@ struct controller {
 	struct links *links;
 	struct resolving *resolving;
 	struct ctl_bredr bredr;
+	struct {
+		bool on;
+		uint16_t free;                          /* ACL packets the host has room for */
+	} flow;                                         /* towards the host (7.3.38 to 7.3.40) */
 	uint16_t def_tx_len, def_tx_time;               /* LE Write Suggested Default Data Length */
 	uint8_t def_all_phys, def_tx_phys, def_rx_phys; /* LE Set Default PHY */
 	struct {
@@ -119,6 +123,7 @@ void controller_le_event(struct controller *ctl, uint8_t subevent, const void *p
 /** controller_wants_le() - would controller_le_event() pass? For events that have two forms. */
 bool controller_wants_le(const struct controller *ctl, uint8_t subevent);
 
+/** controller_congested() - had data better wait? Its way is full, or the host has said that it has no room. */
 bool controller_congested(struct controller *ctl);
 
 static inline bool controller_has(const struct controller *ctl, uint64_t features)

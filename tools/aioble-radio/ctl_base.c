@@ -2,6 +2,8 @@
 /*
  * What every host sends first: reset, event masks, flow control between the two.
  */
+#include "aiobled/cleanup.h"
+
 #include "controller.h"
 
 static int run_reset(struct controller *ctl, struct rd *p, struct wr *ret)
@@ -28,24 +30,46 @@ static int run_set_le_event_mask(struct controller *ctl, struct rd *p, struct wr
 	return HCIP_STATUS_OK;
 }
 
-/* 7.3.38: data towards the host is only limited by what its transport takes, so 0 (off) is the one mode there is. */
+/* --- how much the host takes (7.3.38 to 7.3.40); commands and events are never held back --- */
+
+enum { FLOW_ACL = 1, FLOW_SCO = 2 };
+
 static int run_host_flow_control(struct controller *ctl, struct rd *p, struct wr *ret)
 {
-	return rd_u8(p) ? HCIP_STATUS_UNSUPPORTED_VALUE : HCIP_STATUS_OK;
+	uint8_t mode = rd_u8(p);
+
+	if (mode > (FLOW_ACL | FLOW_SCO))
+		return HCIP_STATUS_INVALID_PARAMS;
+	ctl->flow.on = mode & FLOW_ACL;
+	return HCIP_STATUS_OK;
 }
 
 static int run_host_buffer_size(struct controller *ctl, struct rd *p, struct wr *ret)
 {
-	uint16_t acl_len = rd_le16(p);
+	uint16_t acl_len = rd_le16(p), count;
 
-	return acl_len ? HCIP_STATUS_OK : HCIP_STATUS_INVALID_PARAMS;
+	(void)rd_u8(p); /* synchronous data: there is none */
+	count = rd_le16(p);
+	if (!acl_len || !count)
+		return HCIP_STATUS_INVALID_PARAMS;
+	ctl->flow.free = count;
+	return HCIP_STATUS_OK;
 }
 
-/* 7.3.40: no answer at all unless it is wrong */
+/* No answer at all unless it is wrong. More than there was room for is a host's mistake, and does no harm. */
 static int run_host_completed(struct controller *ctl, struct rd *p, struct wr *ret)
 {
-	(void)rd_bytes(p, 4 * (size_t)rd_u8(p));
-	return rd_ok(p) ? CTL_ANSWERED : HCIP_STATUS_INVALID_PARAMS;
+	uint8_t n = rd_u8(p);
+	uint32_t room = ctl->flow.free;
+
+	for (uint8_t i = 0; i < n && rd_ok(p); i++) {
+		(void)rd_le16(p); /* which link */
+		room += rd_le16(p);
+	}
+	if (!rd_ok(p))
+		return HCIP_STATUS_INVALID_PARAMS;
+	ctl->flow.free = (uint16_t)MIN(room, UINT16_MAX);
+	return CTL_ANSWERED;
 }
 
 /* clang-format off */
