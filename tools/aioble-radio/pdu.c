@@ -21,10 +21,14 @@
 #define AUX_UNIT_LONG_US 300
 #define AUX_OFFSET_MAX   0x1fff
 
-static void put_header(struct wr *w, uint8_t first)
+/* The length follows: finish(). */
+static struct wr begin(uint8_t *buf, uint8_t first)
 {
-	wr_u8(w, first);
-	wr_u8(w, 0);
+	struct wr w = wr_init(buf + PDU_HEADER_LEN, PDU_MAX - PDU_HEADER_LEN);
+
+	buf[0] = first;
+	w.start = buf;
+	return w;
 }
 
 static size_t finish(struct wr *w)
@@ -50,9 +54,8 @@ static uint8_t rx_add(const struct addr *a)
 size_t pdu_put_legacy(uint8_t buf[PDU_MAX], enum pdu_type type, const struct addr *adv_a,
                       const uint8_t *data, size_t len)
 {
-	struct wr w = wr_init(buf, PDU_MAX);
+	struct wr w = begin(buf, type | tx_add(adv_a));
 
-	put_header(&w, type | tx_add(adv_a));
 	wr_bytes(&w, adv_a->b, ADDR_LEN);
 	wr_bytes(&w, data, len);
 	return finish(&w);
@@ -61,9 +64,8 @@ size_t pdu_put_legacy(uint8_t buf[PDU_MAX], enum pdu_type type, const struct add
 size_t pdu_put_pair(uint8_t buf[PDU_MAX], enum pdu_type type, const struct addr *first,
                     const struct addr *second, const uint8_t *data, size_t len)
 {
-	struct wr w = wr_init(buf, PDU_MAX);
+	struct wr w = begin(buf, type | tx_add(first) | rx_add(second));
 
-	put_header(&w, type | tx_add(first) | rx_add(second));
 	wr_bytes(&w, first->b, ADDR_LEN);
 	wr_bytes(&w, second->b, ADDR_LEN);
 	wr_bytes(&w, data, len);
@@ -153,10 +155,9 @@ static void read_aux(struct rd *r, struct pdu_ext *e)
 
 size_t pdu_put_ext(uint8_t buf[PDU_MAX], enum pdu_type type, const struct pdu_ext *e)
 {
-	struct wr w = wr_init(buf, PDU_MAX);
+	struct wr w = begin(buf, (uint8_t)(type | (e->has_adv_a ? tx_add(&e->adv_a) : 0) |
+	                                   (e->has_target_a ? rx_add(&e->target_a) : 0)));
 
-	put_header(&w, (uint8_t)(type | (e->has_adv_a ? tx_add(&e->adv_a) : 0) |
-	                         (e->has_target_a ? rx_add(&e->target_a) : 0)));
 	wr_u8(&w, (uint8_t)(ext_header_len(e) | (unsigned int)e->mode << 6));
 	if (ext_flags(e))
 		wr_u8(&w, ext_flags(e));

@@ -195,7 +195,7 @@ int scenario_load(const char *path,
 	_cleanup_(scenario_freep) struct scenario *s = calloc(1, sizeof(*s));
 	_cleanup_(freep) char *text = NULL;
 	struct reader r = {.line = 1, .report = report, .data = data};
-	size_t len;
+	size_t len = 0;
 	int res;
 
 	if (!s)

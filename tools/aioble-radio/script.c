@@ -191,7 +191,7 @@ static int tag_init(struct tag *t, struct group *g, uint32_t index)
 	if (spec->count == 1)
 		(void)snprintf(name, sizeof(name), "%s", spec->name);
 	else
-		(void)snprintf(name, sizeof(name), "%s.%u", spec->name, index);
+		(void)snprintf(name, sizeof(name), "%s.%u", spec->name, (uint16_t)index);
 	t->group = g;
 	t->index = index;
 	radio_init(&t->radio, g->script->air, name);
