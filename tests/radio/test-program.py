@@ -161,6 +161,15 @@ class Faults(unittest.TestCase):
             self.assertEqual(central.event(DISCONNECTED)[3], 0x08)
             self.assertEqual(peripheral.event(DISCONNECTED)[3], 0x08)
 
+    def test_a_hung_controller_loses_its_links(self):
+        with Radio("--speed", 10) as radio:
+            central, peripheral, handle, _ = linked(radio)
+            central.send(handle, b"established")
+            peripheral.data()
+            radio.ask("hang", controller=peripheral.name)
+            self.assertEqual(central.event(DISCONNECTED)[3], 0x08)
+            radio.until(lambda: not radio.state(peripheral)["links"])
+
     def test_the_first_connect_ind_gets_lost(self):
         with Radio("--speed", 10) as radio:
             central, peripheral = radio.host(), radio.host()

@@ -245,12 +245,15 @@ static void hung_controllers(void **state)
 	assert_true(t->alice.ctl->hung);
 	input(&t->alice, reset, sizeof(reset));
 	assert_int_equal(t->alice.n, 0);
+	assert_false(arrives(t, DATA)); /* the air does not know it any more */
 	bed_do(&t->b, "{'cmd':'unhang','controller':'alice'}");
+	assert_true(arrives(t, DATA));
 	input(&t->alice, reset, sizeof(reset));
 	assert_int_equal(t->alice.n, 1);
 	bed_do(&t->b, "{'cmd':'hang','controller':'bob'}");
 	input(&t->bob, reset, sizeof(reset));
 	assert_int_equal(t->bob.n, 0);
+	assert_false(arrives(t, DATA));
 }
 
 static void hardware_error(void **state)

@@ -173,6 +173,18 @@ static void strike_pdu(const struct fault_spec *s, const struct air_pdu *pdu, ui
 	}
 }
 
+/* Its firmware has crashed: what it seems to send nobody hears, and it hears nobody. */
+static bool is_hung(struct faults *f, const struct radio *radio)
+{
+	struct controller *ctl;
+
+	list_for_each (ctl, air_controllers(f->scene->air), link) {
+		if (&ctl->radio == radio)
+			return ctl->hung;
+	}
+	return false;
+}
+
 static void on_judge(struct air_watch *w, const struct air_pdu *pdu, const struct radio *to,
                      uint8_t *bytes, struct air_verdict *verdict)
 {
@@ -180,6 +192,10 @@ static void on_judge(struct air_watch *w, const struct air_pdu *pdu, const struc
 	enum pdu_kind kind = pdu_kind(pdu);
 	struct rule *rule;
 
+	if (is_hung(f, pdu->from) || is_hung(f, to)) {
+		verdict->lost = true;
+		return;
+	}
 	list_for_each (rule, &f->rules, link) {
 		if (rule_over(rule, pdu->start_us) || !pdu_fits(&rule->spec.match, pdu, kind, to) ||
 		    !rule_strikes(f, rule))
