@@ -259,6 +259,43 @@ static void test_peripheral_of_four(void **state)
 	star(4, HCIP_ROLE_PERIPHERAL);
 }
 
+/* One radio for all its links: together they carry what one would, and each has its share. */
+static void test_shared_radio(void **state)
+{
+	for (unsigned int as_central = 0; as_central < 2; as_central++) {
+		struct link_bed bed;
+		struct bed_host *hub, *leaf[8];
+		unsigned int sent[8] = {0}, n = as_central ? 8 : 4;
+		uint16_t handle[8], hub_handle[8];
+		uint64_t all = 0;
+		uint8_t buf[27] = {0};
+
+		bed_open(&bed, 3);
+		hub = bed_host(&bed, "4.0,le-states");
+		for (unsigned int i = 0; i < n; i++) {
+			leaf[i] = bed_host(&bed, "4.0,le-states");
+			if (as_central)
+				bed_connect(hub, leaf[i], &usual, &hub_handle[i], &handle[i]);
+			else
+				bed_connect(leaf[i], hub, &usual, &handle[i], &hub_handle[i]);
+		}
+		for (int ms = 0; ms < 8000; ms++) {
+			for (unsigned int i = 0; i < n; i++) {
+				for (; sent[i] - leaf[i]->completed < 12; sent[i]++)
+					bed_send(leaf[i], handle[i], buf, sizeof(buf));
+			}
+			bed_run(&bed, 1);
+		}
+		for (unsigned int i = 0; i < n; i++) {
+			all += leaf[i]->completed;
+			assert_in_range(leaf[i]->completed, 8 * 1479 / n / 6, 8 * 1479 / n * 4);
+			assert_int_equal(bed_disconnected(leaf[i], handle[i]), -1);
+		}
+		assert_in_range(all, 8 * 1479 * 6 / 10, 8 * 1479);
+		bed_close(&bed);
+	}
+}
+
 /* --- time --- */
 
 /* Sends one packet at each of many odd moments. Return: the longest it took. */
@@ -961,6 +998,7 @@ int main(void)
 		cmocka_unit_test(test_throughput_both_ways),
 		cmocka_unit_test(test_central_of_eight),
 		cmocka_unit_test(test_peripheral_of_four),
+		cmocka_unit_test(test_shared_radio),
 		cmocka_unit_test(test_interval_and_latency),
 		cmocka_unit_test(test_idle_is_cheap),
 		cmocka_unit_test(test_supervision_timeout),

@@ -113,7 +113,47 @@ static uint32_t new_access_addr(struct air *air)
 	return aa;
 }
 
-static void put_ll(struct initiator *i, uint8_t phy, uint8_t ll[PDU_CONNECT_LL_LEN])
+/* How far from the events of another link, when all go on for ever; both ways round the shorter interval. */
+static uint32_t distance_us(const struct link *o, uint64_t anchor_us, uint32_t interval_us)
+{
+	uint32_t turn = MIN(interval_us, o->params.interval * (uint32_t)LINK_UNIT_US);
+	uint64_t apart = anchor_us > o->base_us ? anchor_us - o->base_us : o->base_us - anchor_us;
+
+	apart %= turn;
+	return (uint32_t)MIN(apart, turn - apart);
+}
+
+static uint32_t room_us(const struct initiator *i, uint64_t anchor_us, uint32_t interval_us)
+{
+	uint32_t room = UINT32_MAX;
+	struct link *l;
+
+	list_for_each (l, &i->links->list, entry) {
+		if (l->role == HCIP_ROLE_CENTRAL)
+			room = MIN(room, distance_us(l, anchor_us, interval_us));
+	}
+	return room;
+}
+
+/* The transmit window offset that leaves most room to the links there are (Vol 6, Part B, 4.5.3). */
+static uint16_t place(const struct initiator *i, uint64_t first_us, uint16_t interval)
+{
+	uint32_t interval_us = interval * (uint32_t)LINK_UNIT_US, best_room = 0;
+	uint16_t best = 0;
+
+	for (uint16_t offset = 0; offset < interval; offset++) {
+		uint32_t room = room_us(i, first_us + offset * (uint64_t)LINK_UNIT_US, interval_us);
+
+		if (room > best_room) {
+			best_room = room;
+			best = offset;
+		}
+	}
+	return best;
+}
+
+static void put_ll(struct initiator *i, uint8_t phy, uint64_t end_us,
+                   uint8_t ll[PDU_CONNECT_LL_LEN])
 {
 	const struct link_params *p = &i->req.phys[phy - 1].params;
 	struct air *air = i->ctl->radio.air;
@@ -121,8 +161,8 @@ static void put_ll(struct initiator *i, uint8_t phy, uint8_t ll[PDU_CONNECT_LL_L
 
 	wr_le32(&w, new_access_addr(air));
 	air_rand_bytes(air, wr_space(&w, 3), 3); /* CRCInit */
-	wr_u8(&w, 1);                            /* transmit window: 1.25 ms, at once */
-	wr_le16(&w, 0);
+	wr_u8(&w, 1);                            /* transmit window: 1.25 ms */
+	wr_le16(&w, place(i, end_us, p->interval));
 	wr_le16(&w, p->interval);
 	wr_le16(&w, p->latency);
 	wr_le16(&w, p->timeout);
@@ -144,11 +184,12 @@ static void request(struct initiator *i, const struct air_pdu *pdu, struct link_
 	struct link *l;
 	size_t len;
 
-	put_ll(i, pdu->phy, s->ll);
+	s->end_us = air_pdu_end_us(pdu) + PHY_T_IFS_US +
+	            phy_air_time_us(pdu->phy, PDU_HEADER_LEN + 2 * ADDR_LEN + sizeof(s->ll));
+	put_ll(i, pdu->phy, s->end_us, s->ll);
 	len = pdu_put_pair(buf, PDU_CONNECT_IND, &s->own, &s->peer, s->ll, sizeof(s->ll));
 	if (s->chan_sel_2 && !s->aux)
 		buf[0] |= PDU_CH_SEL;
-	s->end_us = air_pdu_end_us(pdu) + PHY_T_IFS_US + phy_air_time_us(pdu->phy, len);
 	if (link_new(i->links, s, &l) < 0)
 		return;
 	air_answer(&i->listener, pdu, s->tx_dbm, buf, len);

@@ -7,6 +7,9 @@
  * An idle link does not play all its events: those in which nobody has anything to say and the peripheral does not
  * listen anyway are left out, and some of the others too, as long as supervision notices a cut all the same. When the
  * first one played fails, those left out before it are taken for good ones.
+ *
+ * A controller has one radio: an event ends before that of another link begins, and cannot begin during one. Of two that
+ * always meet, the one that was crowded out more often goes first.
  */
 #include "link_priv.h"
 
@@ -144,10 +147,59 @@ static void transmit(struct link *c, struct link *from, struct link *to)
 	to->rssi_dbm = got.rssi_dbm;
 }
 
+/* --- one radio --- */
+
+static uint32_t exchange_us(const struct link *from)
+{
+	size_t len = PDU_HEADER_LEN + (busy(from) ? (size_t)from->frag + CCM_MIC_LEN : 0);
+
+	return phy_air_time_us(from->tx_phy, len) + PHY_T_IFS_US;
+}
+
+/* When the next exchange would be over. */
+static uint64_t exchange_end_us(const struct link *c)
+{
+	return air_now_us(air_of(c)) + exchange_us(c) + exchange_us(c->peer);
+}
+
+static void occupy(struct link *c, uint64_t until_us)
+{
+	c->links->busy_until_us = until_us;
+	if (c->peer)
+		c->peer->links->busy_until_us = until_us;
+}
+
+/* Does another link of @links begin an event before @end_us? Only those crowded out more than @crowded times count. */
+static bool awaited_by_other(const struct links *links, const struct link *c, uint64_t end_us,
+                             int crowded)
+{
+	struct link *l;
+
+	list_for_each (l, &links->list, entry) {
+		const struct link *o = link_central(l);
+
+		if (o && o != c && o->phase == PHASE_WAIT && o->timer.armed &&
+		    o->timer.due_us < end_us && o->crowded > crowded)
+			return true;
+	}
+	return false;
+}
+
+static bool crowded_out(const struct link *c)
+{
+	const struct links *at_p = c->peer->links;
+	uint64_t now = air_now_us(air_of(c)), end_us = exchange_end_us(c);
+
+	return now < c->links->busy_until_us || now < at_p->busy_until_us ||
+	       awaited_by_other(c->links, c, end_us, c->crowded) ||
+	       awaited_by_other(at_p, c, end_us, c->crowded);
+}
+
 /* --- an event --- */
 
 static void event_over(struct link *c)
 {
+	occupy(c, air_now_us(air_of(c)));
 	link_report_completed(c);
 	if (c->peer)
 		link_report_completed(c->peer);
@@ -166,6 +218,8 @@ static void central_sends(struct link *c)
 	struct link *p = c->peer;
 
 	c->phase = PHASE_ANSWER;
+	if (p)
+		occupy(c, exchange_end_us(c));
 	transmit(c, c, p);
 	if (!c->ending)
 		return;
@@ -193,6 +247,13 @@ static void event_begin(struct link *c)
 		c->heard_us = MAX(c->heard_us, before_us);
 		c->peer->heard_us = MAX(c->peer->heard_us, before_us);
 	}
+	if (crowded_out(c)) {
+		c->failing = true;
+		c->crowded++;
+		schedule(c);
+		return;
+	}
+	c->crowded = 0;
 	central_sends(c);
 }
 
@@ -219,13 +280,6 @@ static void peripheral_answers(struct link *c)
 		link_end(p, p->ending);
 }
 
-static uint32_t exchange_us(const struct link *from)
-{
-	size_t len = PDU_HEADER_LEN + (busy(from) ? (size_t)from->frag + CCM_MIC_LEN : 0);
-
-	return phy_air_time_us(from->tx_phy, len) + PHY_T_IFS_US;
-}
-
 static bool goes_on(const struct link *c)
 {
 	const struct link *p = c->peer;
@@ -233,8 +287,10 @@ static bool goes_on(const struct link *c)
 
 	if (!p || c->refused || p->refused || !(c->peer_md || (c->tx[0] & LL_MD)))
 		return false;
-	end_us = air_now_us(air_of(c)) + exchange_us(c) + exchange_us(p);
-	return end_us <= event_us(c, c->playing + 1);
+	end_us = exchange_end_us(c);
+	return end_us <= event_us(c, c->playing + 1) &&
+	       !awaited_by_other(c->links, c, end_us, -1) &&
+	       !awaited_by_other(p->links, c, end_us, -1);
 }
 
 static void central_goes_on(struct link *c)

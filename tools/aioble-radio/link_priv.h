@@ -116,6 +116,7 @@ struct link {
 	uint32_t playing;   /* the one that takes place, or the next */
 	uint32_t listen_at; /* an event at which the peripheral listened or must */
 	bool failing;       /* the last event went wrong */
+	int crowded;        /* events lost to other links since the last one of ours */
 	bool lost;          /* the ends have different ideas: no PDU arrives any more */
 	uint8_t tx_phy, rx_phy;
 
@@ -187,8 +188,9 @@ struct links {
 	struct list list;
 	unsigned int n;
 	uint16_t last_handle;
-	unsigned int acl_used; /* buffers the host has filled */
-	uint64_t map;          /* LE Set Host Channel Classification */
+	unsigned int acl_used;  /* buffers the host has filled */
+	uint64_t map;           /* LE Set Host Channel Classification */
+	uint64_t busy_until_us; /* the radio, with a connection event */
 	struct initiator *initiator;
 	uint64_t overflows, strays; /* ACL packets without a buffer, without a link */
 };
