@@ -96,7 +96,7 @@ static void enqueue(struct host *h, const uint8_t *pkt, size_t len, size_t at)
 	host_update(h);
 }
 
-/* Return: bytes the descriptor took */
+/* Return: bytes the descriptor took, or that are of no use to it */
 static size_t write_some(struct host *h, const uint8_t *p, size_t len)
 {
 	ssize_t n;
@@ -106,6 +106,10 @@ static size_t write_some(struct host *h, const uint8_t *p, size_t len)
 	} while (n < 0 && errno == EINTR);
 	if (n >= 0)
 		return (size_t)n;
+	if (h->kind == HOST_PACKETS && errno == ENXIO) { /* the kernel has the controller down just now */
+		h->stats.refused++;
+		return len;
+	}
 	if (errno == EPIPE || errno == ECONNRESET)
 		fail(h, -EPIPE, "it hung up");
 	else if (errno != EAGAIN)

@@ -36,6 +36,7 @@ struct host_ops {
 struct host_stats {
 	uint64_t rx, tx;          /* packets */
 	uint64_t reports_dropped; /* advertising reports the host did not fetch */
+	uint64_t refused;         /* packets for a controller that the kernel has down */
 };
 
 /** host_new() - @fd is owned from here, also on failure; the controller is there at once */
