@@ -281,7 +281,7 @@ static void test_faults(void **state)
 /* A host with room for two packets gets two, until it says that one is done. */
 static void test_host_flow(void **state)
 {
-	static const uint8_t acl[] = {0x02, 0x00, 0x20, 0x01, 0x00, 0xaa};
+	static const uint8_t acl[] = {0x02, 0x05, 0x20, 0x01, 0x00, 0xaa}, gone[] = {0, 5, 0, 0x13};
 	struct bed bed;
 	struct bed_radio *r;
 
@@ -295,10 +295,18 @@ static void test_host_flow(void **state)
 		controller_send(r->ctl, acl, sizeof(acl));
 	}
 	assert_true(controller_congested(r->ctl));
-	assert_int_equal(bed_cmd(&bed, r, 0x0c35, "02 0000 0100"), HCIP_STATUS_INVALID_PARAMS);
+	assert_int_equal(bed_cmd(&bed, r, 0x0c35, "02 0500 0100"), HCIP_STATUS_INVALID_PARAMS);
+	assert_int_equal(bed_cmd(&bed, r, 0x0c35, "01 0600 0100"), -1); /* of another link */
 	assert_true(controller_congested(r->ctl));
-	assert_int_equal(bed_cmd(&bed, r, 0x0c35, "01 0000 0100"), -1);
+	assert_int_equal(bed_cmd(&bed, r, 0x0c35, "01 0500 0100"), -1);
 	assert_false(controller_congested(r->ctl));
+	controller_send(r->ctl, acl, sizeof(acl));
+	assert_true(controller_congested(r->ctl));
+	/* a link that ends takes nothing with it, and more than all is all */
+	controller_event(r->ctl, HCIP_EV_DISCONNECTED, gone, sizeof(gone));
+	assert_int_equal(r->ctl->flow.free, 2);
+	assert_int_equal(bed_cmd(&bed, r, 0x0c35, "01 0500 ff00"), -1);
+	assert_int_equal(r->ctl->flow.free, 2);
 	assert_int_equal(bed_cmd(&bed, r, 0x0c03, ""), 0);
 	assert_false(r->ctl->flow.on);
 	bed_deinit(&bed);

@@ -214,8 +214,7 @@ static void settings_reset(struct controller *ctl)
 	ctl->le_event_mask = LE_EVENT_MASK_DEFAULT;
 	ctl->flavour = CTL_ADV_UNDECIDED;
 	ctl->has_random_addr = false;
-	ctl->flow.on = false;
-	ctl->flow.free = 0;
+	memset(&ctl->flow, 0, sizeof(ctl->flow));
 	ctl->def_tx_len = 27;
 	ctl->def_tx_time = 328;
 	ctl->def_all_phys = 3;
@@ -235,11 +234,55 @@ void controller_reset(struct controller *ctl)
 
 /* --- to the host --- */
 
-static void acl_counted(struct controller *ctl)
+/* --- what the host has room for: counted by link, since a link that ends gives back what it held (7.3.40) --- */
+
+static uint16_t *flow_out(struct controller *ctl, uint16_t handle, bool add)
 {
+	size_t unused = FLOW_LINKS_MAX;
+
+	for (size_t i = 0; i < FLOW_LINKS_MAX; i++) {
+		if (ctl->flow.out[i].n && ctl->flow.out[i].handle == handle)
+			return &ctl->flow.out[i].n;
+		if (!ctl->flow.out[i].n)
+			unused = i;
+	}
+	if (!add || unused == FLOW_LINKS_MAX)
+		return NULL;
+	ctl->flow.out[unused].handle = handle;
+	return &ctl->flow.out[unused].n;
+}
+
+static void acl_counted(struct controller *ctl, uint16_t handle)
+{
+	uint16_t *out;
+
 	ctl->stats.acl_out++;
-	if (ctl->flow.free > 0)
-		ctl->flow.free--;
+	if (!ctl->flow.on || !ctl->flow.free)
+		return;
+	out = flow_out(ctl, handle, true);
+	if (!out)
+		return;
+	ctl->flow.free--;
+	++*out;
+}
+
+/* More than it had is a host's mistake, and does no harm. */
+void controller_host_done(struct controller *ctl, uint16_t handle, uint16_t n)
+{
+	uint16_t *out = flow_out(ctl, handle, false);
+
+	if (!out)
+		return;
+	n = MIN(n, *out);
+	*out = (uint16_t)(*out - n);
+	ctl->flow.free = (uint16_t)(ctl->flow.free + n);
+}
+
+/* Disconnection Complete: status, handle, reason */
+static void link_gone(struct controller *ctl, const uint8_t *params, size_t len)
+{
+	if (len >= 3 && params[0] == HCIP_STATUS_OK)
+		controller_host_done(ctl, (uint16_t)((params[1] | params[2] << 8) & 0xfff), UINT16_MAX);
 }
 
 void controller_send(struct controller *ctl, const uint8_t *pkt, size_t len)
@@ -249,7 +292,7 @@ void controller_send(struct controller *ctl, const uint8_t *pkt, size_t len)
 	if (pkt[0] == HCIP_PKT_EVENT)
 		ctl->stats.events++;
 	else
-		acl_counted(ctl);
+		acl_counted(ctl, (uint16_t)((pkt[1] | pkt[2] << 8) & 0xfff));
 	watch_packet(ctl, true, pkt, len);
 	ctl->ops->packet(ctl, pkt, len);
 }
@@ -296,6 +339,8 @@ static bool event_wanted(const struct controller *ctl, uint8_t code)
 
 void controller_event(struct controller *ctl, uint8_t code, const void *params, size_t len)
 {
+	if (code == HCIP_EV_DISCONNECTED)
+		link_gone(ctl, params, len);
 	if (event_wanted(ctl, code))
 		send_event(ctl, code, NULL, 0, params, len);
 }

@@ -45,6 +45,8 @@ struct controller_ops {
 	bool (*congested)(struct controller *ctl);
 };
 
+#define FLOW_LINKS_MAX 32 /* links with data that the host has not done; more are not counted */
+
 struct ctl_bredr { /* what dual-mode hosts write and read back */
 	uint8_t name[248];
 	uint8_t class[3];
@@ -82,7 +84,10 @@ struct controller {
 	struct ctl_bredr bredr;
 	struct {
 		bool on;
-		uint16_t free;                          /* ACL packets the host has room for */
+		uint16_t free; /* ACL packets the host has room for */
+		struct {
+			uint16_t handle, n; /* those it has not done yet */
+		} out[FLOW_LINKS_MAX];
 	} flow;                                         /* towards the host (7.3.38 to 7.3.40) */
 	uint16_t def_tx_len, def_tx_time;               /* LE Write Suggested Default Data Length */
 	uint8_t def_all_phys, def_tx_phys, def_rx_phys; /* LE Set Default PHY */
@@ -122,6 +127,9 @@ void controller_le_event(struct controller *ctl, uint8_t subevent, const void *p
 
 /** controller_wants_le() - would controller_le_event() pass? For events that have two forms. */
 bool controller_wants_le(const struct controller *ctl, uint8_t subevent);
+
+/** controller_host_done() - the host has room again for @n packets of a link */
+void controller_host_done(struct controller *ctl, uint16_t handle, uint16_t n);
 
 /** controller_congested() - had data better wait? Its way is full, or the host has said that it has no room. */
 bool controller_congested(struct controller *ctl);

@@ -2,8 +2,6 @@
 /*
  * What every host sends first: reset, event masks, flow control between the two.
  */
-#include "aiobled/cleanup.h"
-
 #include "controller.h"
 
 static int run_reset(struct controller *ctl, struct rd *p, struct wr *ret)
@@ -56,19 +54,18 @@ static int run_host_buffer_size(struct controller *ctl, struct rd *p, struct wr 
 	return HCIP_STATUS_OK;
 }
 
-/* No answer at all unless it is wrong. More than there was room for is a host's mistake, and does no harm. */
+/* No answer at all unless it is wrong */
 static int run_host_completed(struct controller *ctl, struct rd *p, struct wr *ret)
 {
 	uint8_t n = rd_u8(p);
-	uint32_t room = ctl->flow.free;
 
-	for (uint8_t i = 0; i < n && rd_ok(p); i++) {
-		(void)rd_le16(p); /* which link */
-		room += rd_le16(p);
-	}
-	if (!rd_ok(p))
+	if (p->left < n * 4u)
 		return HCIP_STATUS_INVALID_PARAMS;
-	ctl->flow.free = (uint16_t)MIN(room, UINT16_MAX);
+	for (uint8_t i = 0; i < n; i++) {
+		uint16_t handle = rd_le16(p);
+
+		controller_host_done(ctl, handle & 0xfff, rd_le16(p));
+	}
 	return CTL_ANSWERED;
 }
 
