@@ -1,0 +1,104 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# guest: timeout=120 controllers=1
+"""aioble-radio at a real kernel, ruled by its control socket: controllers come, go, return and fail."""
+from aioble_test import *
+
+SOCKET = "/tmp/test-radio-control"
+MGMT_READ_INFO, MGMT_SET_POWERED = 4, 5
+
+
+def ask(cmd, **keys):
+    text = run("aioble-radio", "--ask", SOCKET, json.dumps({"cmd": cmd, **keys}), check_status=False)
+    return json.loads(text)
+
+
+def here():
+    return set(controllers("list").split())
+
+
+class Mgmt:
+    """The kernel's management channel, for one command after the other."""
+
+    def __init__(self):
+        import socket
+        self.sock = socket.socket(31, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 1)  # AF_BLUETOOTH, BTPROTO_HCI
+        import ctypes
+        address = (ctypes.c_uint16 * 3)(31, 0xffff, 3)  # HCI_DEV_NONE, HCI_CHANNEL_CONTROL
+        libc = ctypes.CDLL(None, use_errno=True)
+        check(libc.bind(self.sock.fileno(), address, 6) == 0, "bind of the management channel")
+
+    def command(self, opcode, index, params=b"", timeout=30):
+        """Status and parameters of the answer."""
+        self.sock.send(opcode.to_bytes(2, "little") + index.to_bytes(2, "little") +
+                       len(params).to_bytes(2, "little") + params)
+        end = time.monotonic() + timeout
+        while select.select([self.sock], [], [], max(0, end - time.monotonic()))[0]:
+            event = self.sock.recv(1024)
+            code = int.from_bytes(event[:2], "little")
+            if code in (1, 2) and event[2:4] == index.to_bytes(2, "little") and \
+                    event[6:8] == opcode.to_bytes(2, "little"):
+                return event[8], event[9:]
+        fail("no answer of the management channel to %#x" % opcode)
+
+    def address(self, index):
+        status, info = self.command(MGMT_READ_INFO, index)
+        equal(status, 0, "status of Read Controller Information")
+        return info[5::-1].hex(":").upper()
+
+
+before = here()
+radio = subprocess.Popen(["aioble-radio", "--controllers", "2", "--control", SOCKET, "--profile", "4.2,le-states"],
+                         stdout=subprocess.PIPE, text=True)
+mgmt = Mgmt()
+
+with case("its controllers are there when it says so"):
+    ready = radio.stdout.readline().split()
+    equal(ready[0], "ready")
+    equal(here() - before, set(ready[1:]))
+    first, second = (int(name[3:]) for name in ready[1:])
+    listed = ask("controllers")["controllers"]
+    equal([c["name"] for c in listed], ["kernel0", "kernel1"])
+    equal([mgmt.address(i) for i in (first, second)], [c["address"] for c in listed])
+
+with case("one more is plugged in, with the address it was given"):
+    equal(ask("plug", name="third", address="00:11:22:33:44:55", profile="5.2")["ok"], True)
+    eventually(lambda: len(here() - before) == 3)
+    eventually(lambda: ask("air")["ready"])
+    new, = here() - before - set(ready[1:])
+    equal(mgmt.address(int(new[3:])), "00:11:22:33:44:55")
+    equal(ask("plug", name="third")["where"], "name")
+
+with case("it is pulled and comes back by itself"):
+    equal(ask("unplug", controller="third", for_ms=1500)["ok"], True)
+    eventually(lambda: len(here() - before) == 2)
+    eventually(lambda: len(here() - before) == 3)
+    new, = here() - before - set(ready[1:])
+    equal(mgmt.address(int(new[3:])), "00:11:22:33:44:55")
+
+with case("it is pulled for good"):
+    equal(ask("unplug", controller="third")["ok"], True)
+    eventually(lambda: here() - before == set(ready[1:]))
+    equal(ask("unplug", controller="third")["where"], "controller")
+
+with case("a command that fails is an error of the kernel's, and the next attempt works"):
+    time.sleep(3)  # the kernel powers a new controller down after 2 s, and only then up again with all commands
+    ask("fault", name="no", match={"controller": "kernel0", "command": "LE Set Event Mask"}, do="status", status=0x1f, times=1)
+    status, _ = mgmt.command(MGMT_SET_POWERED, first, b"\1")
+    check(status != 0, "powered on although a command failed")
+    equal(ask("faults")["faults"][0]["struck"], 1, "strikes")
+    eventually(lambda: mgmt.command(MGMT_SET_POWERED, first, b"\1")[0] == 0, timeout=20)
+
+with case("one that hangs does not take the other with it"):
+    equal(ask("hang", controller="kernel0")["ok"], True)
+    status, _ = mgmt.command(MGMT_SET_POWERED, second, b"\1")
+    equal(status, 0, "status of the other's Set Powered")
+    equal(ask("unhang", controller="kernel0")["ok"], True)
+
+with case("it leaves nothing behind"):
+    equal(ask("quit")["ok"], True)
+    equal(radio.wait(10), 0, "exit status")
+    eventually(lambda: here() == before)
+    check(not os.path.exists(SOCKET), "the socket is still there")
+
+finish()
