@@ -296,6 +296,35 @@ static void test_shared_radio(void **state)
 	}
 }
 
+/* Two centrals whose events always fall together: they take turns. */
+static void test_events_that_meet(void **state)
+{
+	struct link_bed bed;
+	struct bed_host *p, *c[2];
+	unsigned int sent = 0;
+	uint16_t hc[2], hp[2];
+	uint64_t same_us;
+
+	bed_open(&bed, 4);
+	p = bed_host(&bed, "4.2,le-states");
+	for (int i = 0; i < 2; i++) {
+		c[i] = bed_host(&bed, "4.2");
+		bed_connect(c[i], p, &usual, &hc[i], &hp[i]);
+	}
+	bed_run(&bed, 30);
+	same_us = link_find(c[0]->ctl->links, hc[0])->base_us;
+	link_find(c[1]->ctl->links, hc[1])->base_us = same_us + 100;
+	for (int ms = 0; ms < 20000; ms++) {
+		for (; sent - c[0]->completed < 12; sent++)
+			bed_send(c[0], hc[0], "0123456789", 10);
+		if (ms % 100 == 0)
+			bed_send(c[1], hc[1], "0123456789", 10);
+		bed_run(&bed, 1);
+		assert_true(c[1]->completed + 2 > (unsigned int)ms / 100);
+	}
+	bed_close(&bed);
+}
+
 /* --- time --- */
 
 /* Sends one packet at each of many odd moments. Return: the longest it took. */
@@ -630,6 +659,79 @@ static void test_update_by_peripheral(void **state)
 	bed_close(&bed);
 }
 
+/* --- instants --- */
+
+static void expect_phys(struct bed_host *h, uint8_t status, uint8_t tx, uint8_t rx)
+{
+	const struct bed_event *e = bed_need(h, HCIP_EV_LE_META, HCIP_LE_PHY_UPDATED);
+
+	assert_int_equal(e->data[0], status);
+	assert_int_equal(e->data[3], tx);
+	assert_int_equal(e->data[4], rx);
+}
+
+struct meddler {
+	struct air_watch watch;
+	int lose; /* so many; 0: alter instead */
+};
+
+static void on_update_passes(struct air_watch *w, const struct air_pdu *pdu, const struct radio *to,
+                             uint8_t *bytes, struct air_verdict *verdict)
+{
+	if (pdu->access_addr == PDU_ADV_ADDRESS || pdu->len < 14 ||
+	    (bytes[0] & LL_LLID) != LL_LLID_CONTROL || bytes[2] != LL_CONNECTION_UPDATE_IND)
+		return;
+	if (container_of(w, struct meddler, watch)->lose-- > 0)
+		verdict->lost = true;
+	else
+		bytes[13] ^= 0x80; /* 32768 events off */
+}
+
+/* A peripheral that hears of the change too late says so; one that does not hear of it is lost. */
+static void test_instant_missed(void **state)
+{
+	for (int lose = 0; lose < 2; lose++) {
+		struct meddler meddler = {.watch.judge = on_update_passes, .lose = lose ? 15 : 0};
+		struct link_bed bed;
+		struct bed_host *c, *p;
+		uint16_t hc, hp;
+
+		bed_open(&bed, 9);
+		c = bed_host(&bed, "4.2");
+		p = bed_host(&bed, "4.2");
+		bed_connect(c, p, &usual, &hc, &hp);
+		air_add_watch(bed.air, &meddler.watch);
+		assert_int_equal(update(c, 0x2013, hc, &slow), 0);
+		bed_run(&bed, 8000);
+		assert_int_equal(bed_disconnected(p, hp), lose ? HCIP_STATUS_CONNECTION_TIMEOUT
+		                                               : HCIP_STATUS_INSTANT_PASSED);
+		assert_int_equal(bed_disconnected(c, hc), HCIP_STATUS_CONNECTION_TIMEOUT);
+		air_remove_watch(&meddler.watch);
+		bed_close(&bed);
+	}
+}
+
+/* Both want an instant at once: the central's goes on, the peripheral's host is told. */
+static void test_collision(void **state)
+{
+	struct link_bed bed;
+	struct bed_host *c, *p;
+	uint16_t hc, hp;
+
+	bed_open(&bed, 9);
+	c = bed_host(&bed, "5.2");
+	p = bed_host(&bed, "5.2");
+	bed_connect(c, p, &usual, &hc, &hp);
+	assert_int_equal(update(c, 0x2013, hc, &slow), 0);
+	assert_int_equal(BED_CMD(p, 0x2032, (uint8_t)hp, 0, 0, 2, 2, 0, 0), 0);
+	bed_run(&bed, 8000);
+	expect_phys(p, HCIP_STATUS_DIFFERENT_COLLISION, PHY_1M, PHY_1M);
+	expect_update(c, 0, &slow);
+	expect_update(p, 0, &slow);
+	assert_null(bed_take(c, HCIP_EV_LE_META, HCIP_LE_PHY_UPDATED));
+	bed_close(&bed);
+}
+
 static void test_data_length(void **state)
 {
 	struct link_bed bed;
@@ -662,15 +764,6 @@ static void test_data_length(void **state)
 	bed_run(&bed, 100);
 	assert_int_equal(p->rx_packets, 1 + 3);
 	bed_close(&bed);
-}
-
-static void expect_phys(struct bed_host *h, uint8_t status, uint8_t tx, uint8_t rx)
-{
-	const struct bed_event *e = bed_need(h, HCIP_EV_LE_META, HCIP_LE_PHY_UPDATED);
-
-	assert_int_equal(e->data[0], status);
-	assert_int_equal(e->data[3], tx);
-	assert_int_equal(e->data[4], rx);
 }
 
 static void test_phys(void **state)
@@ -999,6 +1092,7 @@ int main(void)
 		cmocka_unit_test(test_central_of_eight),
 		cmocka_unit_test(test_peripheral_of_four),
 		cmocka_unit_test(test_shared_radio),
+		cmocka_unit_test(test_events_that_meet),
 		cmocka_unit_test(test_interval_and_latency),
 		cmocka_unit_test(test_idle_is_cheap),
 		cmocka_unit_test(test_supervision_timeout),
@@ -1008,6 +1102,8 @@ int main(void)
 		cmocka_unit_test(test_disconnect_race),
 		cmocka_unit_test(test_update_by_central),
 		cmocka_unit_test(test_update_by_peripheral),
+		cmocka_unit_test(test_instant_missed),
+		cmocka_unit_test(test_collision),
 		cmocka_unit_test(test_data_length),
 		cmocka_unit_test(test_phys),
 		cmocka_unit_test(test_remote),
