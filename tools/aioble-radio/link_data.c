@@ -168,7 +168,6 @@ static void deliver(struct link *l, uint8_t llid, const uint8_t *data, size_t le
 	wr_bytes(&w, data, len);
 	if (!wr_ok(&w))
 		return;
-	l->ctl->stats.acl_out++;
 	controller_send(l->ctl, buf, wr_len(&w));
 }
 
