@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 from radio import (DISCONNECT, DISCONNECTED, ENCRYPTED, LE, LE_LTK_REQUEST, LE_REPORT, LTK_REPLY, PROGRAM, RESET, SCAN_ENABLE,
-                   SCAN_PARAMS, START_ENCRYPTION, Radio, Refused)
+                   SCAN_PARAMS, START_ENCRYPTION, Host, Radio, Refused)
 
 LTK = bytes(range(16))
 
@@ -201,13 +201,33 @@ class Faults(unittest.TestCase):
             host.command(RESET)
             radio.ask("hardware-error", controller=host.name, code=3)
             self.assertEqual(host.event(0x10), b"\x03")
-            with self.assertRaises(Refused):
-                radio.ask("unplug", controller=host.name)
             radio.ask("hang", controller=host.name)
             host.send_command(RESET)
             radio.until(lambda: radio.state(host)["hung"])
             host.close()
             radio.until(lambda: not radio.ask("controllers")["controllers"])
+
+
+    def test_hosts_come_and_go(self):
+        with Radio() as radio:
+            first, second = radio.host(), radio.host()
+            with self.assertRaises(Refused):
+                radio.ask("unplug", controller=first.name, for_ms=100)
+            radio.ask("unplug", controller=first.name)
+            with self.assertRaises(EOFError):
+                first.read()
+            second.command(RESET)
+            path = radio.path / "more"
+            radio.ask("plug", kind="socket", path=str(path), profile="4.0")
+            third = Host(path, "third")
+            self.assertEqual([c["profile"] for c in radio.ask("controllers")["controllers"]], ["5.2,le-states", "4.0"])
+            radio.ask("unplug", path=str(path))
+            with self.assertRaises(EOFError):
+                third.read()
+            third.close()
+            self.assertFalse(path.exists())
+            with self.assertRaises(Refused):
+                radio.ask("unplug", path=str(path))
 
 
 class Scenarios(unittest.TestCase):

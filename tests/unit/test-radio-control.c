@@ -322,6 +322,8 @@ static void what_makes_no_sense_is_refused(void **state)
 		{"{'cmd':'plug','kind':'socket'}", "path"},
 		{"{'cmd':'plug','profile':'9.9'}", "profile"},
 		{"{'cmd':'unplug','controller':'alice'}", "cmd"},
+		{"{'cmd':'unplug'}", "controller"},
+		{"{'cmd':'unplug','path':'x','for_ms':1}", "for_ms"},
 		{"{'cmd':'quit'}", "cmd"},
 		{"{'cmd':'controllers','controller':'carol'}", "controller"},
 	};

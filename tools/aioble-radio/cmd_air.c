@@ -306,30 +306,61 @@ static int run_plug(struct scene *scene, json_object *cmd, json_object *answer, 
 }
 
 static const struct key unplug_keys[] = {
-	NAME_KEY("controller", true),
+	NAME_KEY("controller", false),
+	{"path", KEY_STRING, .min = 1, .max = 4000},
 	{"for_ms", KEY_NUMBER, .min = 0.001, .max = 1e9},
 	{0},
 };
 
-static int run_unplug(struct scene *scene, json_object *cmd, json_object *answer,
-                      struct complaint *c)
+static int check_unplug(json_object *cmd, struct complaint *c)
 {
-	struct controller *ctl = lookup_controller(scene, cmd, "controller", c);
-	int r;
+	if (keys_has(cmd, "controller") == keys_has(cmd, "path"))
+		return complain(c, "controller", "one of controller and path is needed");
+	if (keys_has(cmd, "path") && keys_has(cmd, "for_ms"))
+		return complain(c, "for_ms", "is for controllers of the kernel");
+	return 0;
+}
 
-	if (!ctl)
-		return -EINVAL;
-	if (!scene->world)
-		return complain(c, "cmd", "nothing can be unplugged here");
-	r = replugs_unplug(scene->replugs, ctl, keys_ms(cmd, "for_ms", 0));
+/* Those of the kernel can come back; a host on a socket comes back by itself, or not. */
+static int unplug(struct scene *scene, json_object *cmd, struct controller *ctl,
+                  struct complaint *c)
+{
+	bool returns = keys_has(cmd, "for_ms");
+	int r = replugs_unplug(scene->replugs, ctl, keys_ms(cmd, "for_ms", 0));
+
+	if (r == -ENOENT && !returns)
+		r = world_cut(scene->world, ctl);
 	if (r == -ENOENT)
-		return complain(c, "controller", "belongs to a host on a socket or terminal");
+		return complain(c, returns ? "for_ms" : "controller",
+		                returns ? "is for controllers of the kernel"
+		                        : "is behind a terminal, which goes by its path");
 	return r < 0 ? complain(c, "", "%s", strerror(-r)) : 0;
 }
 
+static int run_unplug(struct scene *scene, json_object *cmd, json_object *answer,
+                      struct complaint *c)
+{
+	const char *path = keys_str(cmd, "path", NULL);
+	struct controller *ctl = path ? NULL : lookup_controller(scene, cmd, "controller", c);
+
+	if (!path && !ctl)
+		return -EINVAL;
+	if (!scene->world)
+		return complain(c, "cmd", "nothing can be unplugged here");
+	if (ctl)
+		return unplug(scene, cmd, ctl, c);
+	if (world_close(scene->world, path) < 0)
+		return complain(c, "path", "no socket and no terminal is there");
+	return 0;
+}
+
 const struct command cmd_air_table[] = {
-	{"air", no_keys, NULL, run_air},           {"speed", speed_keys, NULL, run_speed},
-	{"loss", loss_keys, check_loss, run_loss}, {"losses", no_keys, NULL, run_losses},
-	{"plug", plug_keys, check_plug, run_plug}, {"unplug", unplug_keys, NULL, run_unplug},
-	{"quit", no_keys, NULL, run_quit},         {0},
+	{"air", no_keys, NULL, run_air},
+	{"speed", speed_keys, NULL, run_speed},
+	{"loss", loss_keys, check_loss, run_loss},
+	{"losses", no_keys, NULL, run_losses},
+	{"plug", plug_keys, check_plug, run_plug},
+	{"unplug", unplug_keys, check_unplug, run_unplug},
+	{"quit", no_keys, NULL, run_quit},
+	{0},
 };

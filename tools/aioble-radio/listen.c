@@ -181,6 +181,24 @@ struct listen *listen_free(struct listen *l)
 	return NULL;
 }
 
+const char *listen_path(const struct listen *l)
+{
+	return l->path;
+}
+
+bool listen_cut(struct listen *l, const struct controller *ctl)
+{
+	struct client *c;
+
+	list_for_each (c, &l->clients, link) {
+		if (host_controller(c->host) != ctl)
+			continue;
+		client_free(c);
+		return true;
+	}
+	return false;
+}
+
 /* --- pty --- */
 
 struct pty {
@@ -276,6 +294,11 @@ int pty_new(struct world *world, const char *path, const struct profile *profile
 		return r;
 	*ret = steal(&p);
 	return 0;
+}
+
+const char *pty_path(const struct pty *p)
+{
+	return p->path;
 }
 
 struct pty *pty_free(struct pty *p)

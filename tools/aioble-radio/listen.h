@@ -5,10 +5,13 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "aiobled/cleanup.h"
 
 #include "profile.h"
 
+struct controller;
 struct listen;
 struct pty;
 struct world;
@@ -20,11 +23,16 @@ int listen_new(struct world *world, const char *path, const struct profile *prof
                struct listen **ret);
 struct listen *listen_free(struct listen *l);
 DEFINE_CLEANUP(struct listen *, listen_free)
+const char *listen_path(const struct listen *l);
+
+/** listen_cut() - end the connection of the host that has @ctl. Return: is it one of this socket's? */
+bool listen_cut(struct listen *l, const struct controller *ctl);
 
 /** pty_new() - @path becomes a symbolic link to the terminal */
 int pty_new(struct world *world, const char *path, const struct profile *profile, struct pty **ret);
 struct pty *pty_free(struct pty *p);
 DEFINE_CLEANUP(struct pty *, pty_free)
+const char *pty_path(const struct pty *p);
 
 /** listen_socket() - a unix stream socket that listens; an old socket file is replaced. Return: descriptor or -errno. */
 int listen_socket(const char *path);

@@ -364,6 +364,30 @@ int world_pty(struct world *world, const char *path, const struct profile *profi
 	return r;
 }
 
+int world_close(struct world *world, const char *path)
+{
+	struct entry *e;
+
+	list_for_each (e, &world->entries, link) {
+		if (strcmp(e->listen ? listen_path(e->listen) : pty_path(e->pty), path) != 0)
+			continue;
+		entry_free(world, e);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int world_cut(struct world *world, const struct controller *ctl)
+{
+	struct entry *e;
+
+	list_for_each (e, &world->entries, link) {
+		if (e->listen && listen_cut(e->listen, ctl))
+			return 0;
+	}
+	return -ENOENT;
+}
+
 /* --- the whole --- */
 
 int world_new(struct loop *loop, const struct radio_options *options, struct world **ret)

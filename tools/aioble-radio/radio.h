@@ -49,6 +49,12 @@ int world_unplug(struct world *world, const char *name);
 int world_listen(struct world *world, const char *path, const struct profile *profile);
 int world_pty(struct world *world, const char *path, const struct profile *profile);
 
+/** world_close() - a socket with all its hosts, or a terminal. Return: 0, or -ENOENT when there is none at @path. */
+int world_close(struct world *world, const char *path);
+
+/** world_cut() - end the connection of a socket's client. Return: 0, or -ENOENT when @ctl is none's. */
+int world_cut(struct world *world, const struct controller *ctl);
+
 /** world_ready() - does the kernel list all controllers that were plugged in? */
 bool world_ready(const struct world *world);
 
