@@ -6,7 +6,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
 import tempfile
 import unittest
 
@@ -265,6 +264,20 @@ class Scenarios(unittest.TestCase):
                 seen[report[3]] = report[10:15]
             self.assertEqual(seen, {n: b"\x04\xff\xff\xff" + bytes([n]) for n in range(20)})
 
+    def test_two_thousand_reports_a_second(self):
+        with Radio() as radio:
+            host = radio.host()
+            host.command(SCAN_PARAMS, bytes.fromhex("00004000400000"))  # one channel all the time, or an event may be heard twice
+            host.command(SCAN_ENABLE, b"\x01\x00")
+            radio.ask("advert", name="m", count=2000, interval_ms=995, data="[ff ffff {index:2}{counter:1}]", for_ms=3900)
+            counts = {}
+            while len(counts) < 2000 or min(counts.values()) < 3:
+                report = host.event(LE, LE_REPORT)
+                index, counter = int.from_bytes(report[14:16], "little"), report[16]
+                # each event of each advertiser, in order, once
+                self.assertEqual(counter, counts.get(index, 0))
+                counts[index] = counter + 1
+
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2, argv=sys.argv[:1])
+    unittest.main(verbosity=2)
