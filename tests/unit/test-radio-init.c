@@ -304,6 +304,33 @@ static void test_two_centrals(void **state)
 	}
 }
 
+/* A central that was reset comes back: not before the peripheral has noticed. */
+static void test_back_too_soon(void **state)
+{
+	struct link_bed bed;
+	struct bed_host *c, *p;
+	uint16_t hc, hp;
+
+	bed_open(&bed, 6);
+	c = bed_host(&bed, "4.2");
+	p = bed_host(&bed, "4.2,le-states");
+	bed_connect(c, p, &usual, &hc, &hp);
+	bed_advertise(p);
+	assert_int_equal(bed_cmd(c, 0x0c03, NULL, 0), 0);
+	assert_int_equal(BED_CMD(c, 0x0c01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), 0);
+	assert_int_equal(bed_create(c, p, &usual), 0);
+	bed_run(&bed, 400);
+	hc = handle_of(complete(c));
+	assert_int_equal(bed_disconnected(c, hc), HCIP_STATUS_FAILED_TO_ESTABLISH);
+	assert_int_equal(links_count(p->ctl->links, HCIP_ROLE_PERIPHERAL), 1);
+	bed_run(&bed, 600);
+	assert_int_equal(bed_disconnected(p, hp), HCIP_STATUS_CONNECTION_TIMEOUT);
+	assert_int_equal(bed_create(c, p, &usual), 0);
+	bed_run(&bed, 200);
+	assert_non_null(complete(p));
+	bed_close(&bed);
+}
+
 /* --- extended --- */
 
 /* Connectable, not scannable; @primary and @secondary: enum phy */
@@ -519,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_high_duty_timeout),
 		cmocka_unit_test(test_connect_ind_lost),
 		cmocka_unit_test(test_two_centrals),
+		cmocka_unit_test(test_back_too_soon),
 		cmocka_unit_test(test_extended),
 		cmocka_unit_test(test_aux_connect_rsp_lost),
 		cmocka_unit_test(test_refused),

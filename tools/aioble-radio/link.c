@@ -421,6 +421,21 @@ static void join(struct link *p, struct radio *from, bool told)
 	link_begin(c);
 }
 
+/* Two devices have one link at a time, by the addresses they show. */
+static bool have_link(const struct links *links, const struct addr *own, const struct addr *peer)
+{
+	const struct link *l;
+	struct addr id;
+
+	if (!resolving_identity(links->ctl->resolving, peer, &id))
+		id = *peer;
+	list_for_each (l, &links->list, entry) {
+		if (addr_equal(&l->peer_id, &id) && addr_equal(&l->own_air, own))
+			return true;
+	}
+	return false;
+}
+
 int links_accept(struct links *links, struct advertiser *adv, const struct air_pdu *ind,
                  uint16_t *ret_handle)
 {
@@ -439,6 +454,8 @@ int links_accept(struct links *links, struct advertiser *adv, const struct air_p
 
 	if (r < 0 || req.type != PDU_CONNECT_IND)
 		return -EBADMSG;
+	if (have_link(links, &req.second, &req.first))
+		return -EEXIST;
 	s.own = req.second;
 	s.peer = req.first;
 	s.chan_sel_2 = s.aux || ((req.header & PDU_CH_SEL) &&

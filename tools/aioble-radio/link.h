@@ -29,7 +29,8 @@ void links_acl_input(struct links *links, const uint8_t *pkt, size_t len);
  *
  * Sends AUX_CONNECT_RSP where one is due, and LE (Enhanced) Connection Complete.
  *
- * Return: 0, or -EBADMSG or -ENOBUFS (as many links as possible): the advertiser goes on.
+ * Return: 0; or -EBADMSG, -EEXIST (the two have a link, perhaps one that only this end still believes in) or -ENOBUFS (as
+ * many links as possible): the advertiser goes on.
  */
 int links_accept(struct links *links, struct advertiser *adv, const struct air_pdu *ind,
                  uint16_t *ret_handle);
