@@ -54,6 +54,7 @@ struct world {
 	int mgmt; /* -1 until it is needed */
 	struct loop_io mgmt_io;
 	struct timer ask;
+	bool asking;
 	void (*ready)(void *data, int err);
 	void *ready_data;
 };
@@ -105,10 +106,18 @@ static void on_vhci_ended(struct vhci *v, int err, const char *why)
 
 static const struct vhci_ops vhci_ops = {.ended = on_vhci_ended};
 
+/* The kernel is asked until it lists all, whether somebody waits for that or not. */
+static void ask_soon(struct world *world)
+{
+	world->asking = true;
+	timer_start(&world->ask, 0);
+}
+
 static int plug(struct plugged *p)
 {
 	p->listed = false;
 	p->since_us = loop_now_us(p->world->loop);
+	ask_soon(p->world);
 	return vhci_new(p->world->air, p->name, &p->profile, &p->addr, &vhci_ops, p, &p->vhci);
 }
 
@@ -191,9 +200,12 @@ static void tell_ready(struct world *world, int err)
 	void (*fn)(void *data, int err) = world->ready;
 
 	world->ready = NULL;
+	world->asking = false;
 	timer_stop(&world->ask);
 	if (fn)
 		fn(world->ready_data, err);
+	else if (err)
+		log_error(NULL, "the kernel does not set a controller up: %s", strerror(-err));
 }
 
 static void mark_listed(struct world *world, struct mgmt_list list)
@@ -259,7 +271,7 @@ static void on_mgmt(struct loop_io *io, int ready)
 	if (n <= 0 || mgmt_parse_msg(buf, (size_t)n, &msg) < 0)
 		return;
 	if (mgmt_parse_reply(&msg, &reply) < 0 || reply.opcode != MGMT_READ_INDEX_LIST ||
-	    !world->ready)
+	    !world->asking)
 		return;
 	if (reply.status == 0 && mgmt_parse_index_list(reply.data, reply.len, &list) == 0)
 		on_list(world, &list);
@@ -308,7 +320,7 @@ void world_on_ready(struct world *world, void (*fn)(void *data, int err), void *
 {
 	world->ready = fn;
 	world->ready_data = data;
-	timer_start(&world->ask, 0);
+	ask_soon(world);
 }
 
 /* --- listeners --- */
