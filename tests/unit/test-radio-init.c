@@ -482,18 +482,43 @@ static void test_refused(void **state)
 static void test_states(void **state)
 {
 	static const char *const profiles[] = {"4.2", "4.2,le-states"};
+	static const struct addr nobody = {{9}, 0};
 
 	for (int i = 0; i < 2; i++) {
+		int second = i ? 0 : HCIP_STATUS_DISALLOWED;
 		struct link_bed bed;
 		struct bed_host *c, *both, *p;
 		uint16_t hc, hb;
 
 		bed_open(&bed, 9);
-		c = bed_host(&bed, "4.2");
+		c = bed_host(&bed, profiles[i]);
 		both = bed_host(&bed, profiles[i]);
 		p = bed_host(&bed, "4.2");
+		/* connectable advertising and initiating, either first */
+		bed_advertise(both);
+		assert_int_equal(bed_create(both, p, &usual), second);
+		assert_int_equal(BED_CMD(both, 0x200a, 0), 0);
+		(void)bed_cmd(both, 0x200e, NULL, 0);
+		assert_int_equal(create(both, 16, 16, 0, &nobody, 0), 0);
+		assert_int_equal(BED_CMD(both, 0x200a, 1), second);
+		assert_int_equal(bed_cmd(both, 0x200e, NULL, 0), 0);
+		assert_int_equal(BED_CMD(both, 0x200a, 0), 0);
+		bed_run(&bed, 10);
+		bed_forget(both);
+		/* and either beside a link */
 		bed_connect(c, both, &usual, &hc, &hb);
-		assert_int_equal(bed_create(both, p, &usual), i ? 0 : HCIP_STATUS_DISALLOWED);
+		assert_int_equal(bed_create(both, p, &usual), second);
+		assert_int_equal(bed_create(c, p, &usual), 0);
+		assert_int_equal(bed_cmd(c, 0x200e, NULL, 0), 0);
+		(void)bed_cmd(both, 0x200e, NULL, 0);
+		assert_int_equal(BED_CMD(both, 0x200a, 1), second);
+		assert_int_equal(BED_CMD(c, 0x200a, 1), second);
+		/* what nobody can connect to is allowed to all */
+		assert_int_equal(BED_CMD(both, 0x200a, 0), 0);
+		assert_int_equal(
+			BED_CMD(both, 0x2006, 0xa0, 0, 0xa0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0x07, 0),
+			0);
+		assert_int_equal(BED_CMD(both, 0x200a, 1), 0);
 		bed_close(&bed);
 	}
 }
@@ -506,8 +531,8 @@ static void test_limit(void **state)
 	uint16_t hc, hp, before = 0;
 
 	bed_open(&bed, 10);
-	c = bed_host(&bed, "4.2");
-	p = bed_host(&bed, "4.2");
+	c = bed_host(&bed, "4.2,le-states");
+	p = bed_host(&bed, "4.2,le-states");
 	for (int i = 0; i < 40; i++) {
 		bed_connect(c, p, &usual, &hc, &hp);
 		assert_int_not_equal(hc, before);

@@ -12,6 +12,7 @@
 
 #include "link.h"
 #include "resolving.h"
+#include "states.h"
 
 #define UNIT_US         625
 #define INTERVAL_MIN    0x0020
@@ -337,6 +338,8 @@ static int run_enable(struct controller *ctl, struct rd *p, struct wr *ret)
 		advertiser_stop(&set->adv);
 		return HCIP_STATUS_OK;
 	}
+	if (!states_allow_advertising(ctl, set->adv.props))
+		return HCIP_STATUS_DISALLOWED;
 	if (adv_set_refresh(set) < 0)
 		return HCIP_STATUS_INVALID_PARAMS;
 	set->adv.duration_us = set->adv.props & ADV_HIGH_DUTY ? ADV_HIGH_DUTY_MAX_US : 0;

@@ -10,6 +10,7 @@
 #include "aiobled/cleanup.h"
 
 #include "ctl_adv.h"
+#include "states.h"
 
 #define UNIT_US          625
 #define DURATION_UNIT_US 10000
@@ -337,7 +338,7 @@ static int may_enable(struct controller *ctl, const struct enable *e)
 		return HCIP_STATUS_UNKNOWN_ADV_SET;
 	if ((props & ADV_HIGH_DUTY) && (e->duration == 0 || e->duration > HIGH_DUTY_UNITS))
 		return HCIP_STATUS_INVALID_PARAMS;
-	if (set->data_pieces.begun || set->rsp_pieces.begun)
+	if (set->data_pieces.begun || set->rsp_pieces.begun || !states_allow_advertising(ctl, props))
 		return HCIP_STATUS_DISALLOWED;
 	if ((props & (ADV_LEGACY | ADV_SCANNABLE)) == ADV_SCANNABLE && !set->adv.rsp_len)
 		return HCIP_STATUS_DISALLOWED;

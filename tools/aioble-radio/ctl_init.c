@@ -6,10 +6,9 @@
 
 #include "controller.h"
 #include "initiator.h"
+#include "states.h"
 
 #define SCAN_UNIT_US                   HCIP_SCAN_UNIT_US
-#define STATE_INITIATING_AS_PERIPHERAL 41 /* LE_States (7.8.27) */
-#define STATE_INITIATING_AS_CENTRAL    28
 
 static bool scan_ok(uint16_t interval, uint16_t window)
 {
@@ -49,21 +48,11 @@ static bool read_target(struct rd *p, struct addr *ret)
 	return type <= 3;
 }
 
-static bool states_allow(const struct controller *ctl)
-{
-	uint64_t states = ctl->profile.le_states;
-
-	return (!links_count(ctl->links, HCIP_ROLE_PERIPHERAL) ||
-	        (states >> STATE_INITIATING_AS_PERIPHERAL & 1)) &&
-	       (!links_count(ctl->links, HCIP_ROLE_CENTRAL) ||
-	        (states >> STATE_INITIATING_AS_CENTRAL & 1));
-}
-
 static int may_start(struct controller *ctl, const struct initiator_request *req)
 {
 	struct addr own;
 
-	if (links_initiating(ctl->links) || !states_allow(ctl))
+	if (links_initiating(ctl->links) || !states_allow_initiating(ctl))
 		return HCIP_STATUS_DISALLOWED;
 	if (req->own_type > 3)
 		return HCIP_STATUS_INVALID_PARAMS;
