@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ from radio import (DISCONNECT, DISCONNECTED, ENCRYPTED, LE, LE_LTK_REQUEST, LE_R
                    SCAN_PARAMS, START_ENCRYPTION, Host, Radio, Refused)
 
 LTK = bytes(range(16))
+TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
 def run(*args, stdin=None):
@@ -229,6 +231,15 @@ class Faults(unittest.TestCase):
                 radio.ask("unplug", path=str(path))
 
 
+def commands_of(text):
+    """All that look like commands in a page of the documentation."""
+    text, at = re.sub(r"^ *[|] ?", "", text, flags=re.M), 0
+    while (at := text.find('{"cmd": "', at)) >= 0:
+        command, used = json.JSONDecoder().raw_decode(text[at:])
+        yield command
+        at += used
+
+
 class Scenarios(unittest.TestCase):
     def file(self, text):
         with tempfile.NamedTemporaryFile("w", suffix=".radio", delete=False, encoding="utf-8") as f:
@@ -245,6 +256,22 @@ class Scenarios(unittest.TestCase):
         self.assertEqual([line.split(": ")[:2] for line in err.splitlines()], [[f"{bad}:2", "dB"], [f"{bad}:3", "cmd"]])
         self.assertEqual(run("--scenario", bad)[0], 1)
         self.assertEqual(run("--check", "/no/such/file")[0], 1)
+
+    def test_the_documentation_is_right(self):
+        found = []
+        for page in "docs/aioble-radio.1.rst", "docs/testing-without-hardware.md":
+            found += commands_of((TOP / page).read_text(encoding="utf-8"))
+        wrong = [c for c in found if "tow" in c]  # shown with its error
+        good = [c for c in found if "tow" not in c and c["cmd"] != "subscribe"]
+        self.assertEqual(len(wrong), 1)
+        self.assertGreater(len(good), 15)
+        self.assertEqual(run("--check", self.file("\n".join(map(json.dumps, good))))[2], "")
+        for example in (TOP / "docs/examples").glob("*.radio"):
+            self.assertEqual(run("--check", example)[0], 0, example)
+
+    def test_an_example_runs(self):
+        with Radio("--scenario", TOP / "docs/examples/walk-by.radio", "--speed", 100) as radio:
+            self.assertEqual(radio.process.wait(30), 0)
 
     def test_it_runs_and_ends(self):
         path = self.file('{"cmd": "advert", "name": "tag", "data": "[01 06]"}\n{"cmd": "quit", "at_ms": 500}\n')
