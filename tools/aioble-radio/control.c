@@ -200,8 +200,10 @@ static bool is_subscribe(json_object *cmd)
 
 static json_object *subscribe(struct control_client *cl, json_object *cmd)
 {
-	static const struct key keys[] = {
-		{"cmd", KEY_STRING, .required = true}, {"id", .type = KEY_ANY}, {"events", KEY_ARRAY, .required = true}, {0}};
+	static const struct key keys[] = {{"cmd", KEY_STRING, .required = true},
+	                                  {"id", .type = KEY_ANY},
+	                                  {"events", KEY_ARRAY, .required = true},
+	                                  {0}};
 	json_object *answer, *id = keys_get(cmd, "id");
 	struct complaint c = {0};
 

@@ -26,7 +26,8 @@ int complain_in(struct complaint *c, const char *prefix)
 	char where[KEYS_WHERE_MAX];
 
 	(void)snprintf(where, sizeof(where), "%s", c->where);
-	(void)snprintf(c->where, sizeof(c->where), "%.20s%s%.40s", prefix, *where ? "." : "", where);
+	(void)snprintf(c->where, sizeof(c->where), "%.20s%s%.40s", prefix, *where ? "." : "",
+	               where);
 	return -EINVAL;
 }
 
