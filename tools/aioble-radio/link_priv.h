@@ -2,11 +2,12 @@
 /*
  * One end of a link, as the files share it:
  *
- *   link.c        life of links; the host's data and events
- *   link_event.c  connection events: when, and who sends next
- *   link_data.c   data channel PDUs: acknowledgement, fragments, MIC
- *   link_ctrl.c   Link Layer control procedures
- *   link_crypt.c  those of encryption
+ *   link.c          life of links; the host's data and events
+ *   link_event.c    connection events: when, and who sends next
+ *   link_data.c     data channel PDUs: acknowledgement, fragments, MIC
+ *   link_ctrl.c     Link Layer control procedures
+ *   link_instant.c  those of them that change something at an instant
+ *   link_crypt.c    those of encryption
  *
  * Both ends are alike but for their role. The central's timer plays the connection events for both; an end whose other
  * end has gone (reset, unplugged) is left to its supervision timeout.
@@ -16,6 +17,7 @@
 #pragma once
 
 #include "aiobled/addr.h"
+#include "aiobled/bytes.h"
 #include "aiobled/list.h"
 
 #include "air.h"
@@ -337,6 +339,18 @@ void link_tell_version(struct link *l, uint8_t status);
 void link_tell_features(struct link *l, uint8_t status);
 void link_tell_update(struct link *l, uint8_t status);
 void link_tell_phys(struct link *l, uint8_t status);
+
+/* --- link_instant.c: starters, and handlers of control PDUs (as link_ctrl_input()) --- */
+
+void link_start_update(struct link *l);
+void link_start_channels(struct link *l);
+void link_start_phys(struct link *l);
+bool link_on_update_ind(struct link *l, struct rd *p);
+bool link_on_param_req(struct link *l, struct rd *p);
+bool link_on_channel_map(struct link *l, struct rd *p);
+bool link_on_phy_req(struct link *l, struct rd *p);
+bool link_on_phy_rsp(struct link *l, struct rd *p);
+bool link_on_phy_update(struct link *l, struct rd *p);
 
 /* --- link_crypt.c --- */
 
