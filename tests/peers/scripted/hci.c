@@ -287,8 +287,11 @@ static void on_completed_packets(struct hci *h, struct rd *r)
 	unsigned int n = rd_u8(r);
 
 	while (n--) {
+		uint16_t done;
+
 		(void)rd_le16(r);
-		h->credits = MIN(h->credits + rd_le16(r), h->credits_max);
+		done = rd_le16(r); /* apart: MIN() may take an argument twice */
+		h->credits = MIN(h->credits + done, h->credits_max);
 	}
 	acl_pump(h);
 	h->user->room(h->data);
