@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: timeout=120 controllers=1
+# guest: timeout=120 controllers=1 radio=yes
 """aioble-radio at a real kernel, ruled by its control socket: controllers come, go, return and fail."""
 from aioble_test import *
 
