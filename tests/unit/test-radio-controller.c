@@ -11,7 +11,8 @@
 
 #include "test.h"
 
-static const char *const profiles[] = {"4.0", "4.2", "5.2", "4.0,dual", "5.2,dual,le-states"};
+static const char *const profiles[] = {"4.0",      "4.2", "5.2", "4.0,dual", "5.2,dual,le-states",
+                                       "5.2,mixed"};
 
 static bool announced(const struct bed_radio *r, const struct ctl_cmd *c)
 {
@@ -188,6 +189,11 @@ static void test_flavours(void **state)
 	assert_int_equal(bed_cmd(&bed, r, 0x0c03, ""), 0);
 	assert_int_equal(bed_cmd(&bed, r, 0x2041, "00 00 01 00 1000 1000"), 0);
 	assert_int_equal(bed_cmd(&bed, r, 0x200b, "00 1000 1000 00 00"), HCIP_STATUS_DISALLOWED);
+	r = bed_add(&bed, "5.2,mixed");
+	assert_int_equal(bed_cmd(&bed, r, 0x200b, "00 1000 1000 00 00"), 0);
+	assert_int_equal(bed_cmd(&bed, r, 0x2041, "00 00 01 00 1000 1000"), 0);
+	assert_int_equal(bed_cmd(&bed, r, 0x200c, "01 00"), 0);
+	assert_int_equal(bed_cmd(&bed, r, 0x2041, "00 00 01 00 1000 1000"), HCIP_STATUS_DISALLOWED);
 	bed_deinit(&bed);
 }
 

@@ -33,8 +33,9 @@ static void add_profile(json_object *o, const struct profile *p)
 {
 	char name[32];
 
-	(void)snprintf(name, sizeof(name), "%s%s%s", version_name(p->version),
-	               p->dual ? ",dual" : "", p->all_states ? ",le-states" : "");
+	(void)snprintf(name, sizeof(name), "%s%s%s%s", version_name(p->version),
+	               p->dual ? ",dual" : "", p->all_states ? ",le-states" : "",
+	               p->mixed ? ",mixed" : "");
 	json_add_str(o, "profile", name);
 }
 

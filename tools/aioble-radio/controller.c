@@ -468,7 +468,7 @@ void controller_input(struct controller *ctl, const uint8_t *pkt, size_t len)
 
 bool controller_use(struct controller *ctl, enum ctl_flavour flavour)
 {
-	if (ctl->flavour == CTL_ADV_UNDECIDED)
+	if (ctl->flavour == CTL_ADV_UNDECIDED || ctl->profile.mixed)
 		ctl->flavour = flavour;
 	return ctl->flavour == flavour;
 }

@@ -200,7 +200,8 @@ const struct ctl_cmd *ctl_cmd_at(size_t n);
 const struct ctl_cmd *ctl_cmd_find(const struct controller *ctl, uint16_t opcode);
 
 /**
- * controller_use() - may a command of this flavour be executed (3.1.1)? The first one since reset decides.
+ * controller_use() - may a command of this flavour be executed (3.1.1)? The first one since reset decides,
+ * unless the profile lets hosts mix them.
  * @flavour: CTL_ADV_LEGACY or CTL_ADV_EXTENDED; of advertising, scanning and initiating commands alike
  */
 bool controller_use(struct controller *ctl, enum ctl_flavour flavour);

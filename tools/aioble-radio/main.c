@@ -69,6 +69,7 @@ static void usage(FILE *to)
 		"  --profile PROFILE  what follows this option: 4.0, 4.2 or 5.2 (default), and any "
 		"of\n"
 		"                     ,dual (BR/EDR too) ,le-states (all combinations of roles)\n"
+		"                     ,mixed (legacy and extended commands side by side)\n"
 		"  --control PATH     unix stream socket for commands in JSON, a line each\n"
 		"  --scenario FILE    commands to run, each at its time, once all is ready\n"
 		"  --capture DIR      record every controller's HCI (NAME.btsnoop) and the air "

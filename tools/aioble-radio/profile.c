@@ -48,7 +48,7 @@ static const struct {
 
 const char *profile_names(void)
 {
-	return "4.0, 4.2 or 5.2, then any of ,dual ,le-states";
+	return "4.0, 4.2 or 5.2, then any of ,dual ,le-states ,mixed";
 }
 
 static bool word_is(const char *s, size_t len, const char *word)
@@ -73,6 +73,8 @@ static int addition_parse(const char *s, size_t len, struct profile *p)
 		p->dual = true;
 	else if (word_is(s, len, "le-states"))
 		p->all_states = true;
+	else if (word_is(s, len, "mixed"))
+		p->mixed = true;
 	else
 		return -EINVAL;
 	return 0;

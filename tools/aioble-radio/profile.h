@@ -36,6 +36,7 @@ struct profile {
 	uint8_t version;
 	bool dual;       /* BR/EDR is announced; nobody is ever found or reached by it */
 	bool all_states; /* every combination of LE states, or those of a plain old controller only */
+	bool mixed;      /* legacy and extended commands may be mixed, which 3.1.1 forbids */
 	uint64_t features;
 	uint16_t acl_len, acl_count; /* LE ACL buffers for the host */
 	uint8_t accept_list_size, resolving_list_size;
@@ -45,9 +46,10 @@ struct profile {
 };
 
 /**
- * profile_parse() - "VERSION[,dual][,le-states]" with a VERSION of 4.0, 4.2 or 5.2
+ * profile_parse() - "VERSION[,dual][,le-states][,mixed]" with a VERSION of 4.0, 4.2 or 5.2
  *
- * "dual" announces BR/EDR too, "le-states" all combinations of LE states.
+ * "dual" announces BR/EDR too, "le-states" all combinations of LE states; "mixed" takes legacy and
+ * extended commands side by side, as many chips do.
  *
  * Return: 0 or -EINVAL.
  */
