@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: kind=le timeout=180
+# guest: speed=4 kind=le timeout=180
 """aioblectl as people and scripts use it: installed, against the service and a heart-rate belt (bleno)."""
 import pty
 import threading

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: timeout=400 controllers=3 kind=le peer=1,2
+# guest: speed=4 timeout=400 controllers=3 kind=le peer=1,2
 """Discoveries that never end, go backwards, change their shape or lie: the daemon ends them all and keeps the link."""
 from hostile_cases import *
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: timeout=400 controllers=3 kind=le peer=1,2
+# guest: speed=4 timeout=400 controllers=3 kind=le peer=1,2
 """Notifications faster than anybody asked for: none is lost where it is promised, every loss is counted elsewhere."""
 from hostile_cases import *
 
