@@ -220,7 +220,7 @@ static bool is_rpa_of(const uint8_t *a, const uint8_t irk[16])
 {
 	uint8_t block[AES_LEN] = {[13] = a[5], [14] = a[4], [15] = a[3]};
 
-	aes_encrypt(irk, block, block);
+	aes_block(irk, block, block);
 	return (a[5] & 0xc0) == 0x40 && block[15] == a[0] && block[14] == a[1] && block[13] == a[2];
 }
 

@@ -112,7 +112,7 @@ static int run_encrypt(struct controller *ctl, struct rd *p, struct wr *ret)
 
 	rd_copy(p, key, sizeof(key));
 	rd_copy(p, block, sizeof(block));
-	aes_encrypt_le(key, block, block);
+	aes_block_le(key, block, block);
 	wr_bytes(ret, block, sizeof(block));
 	return HCIP_STATUS_OK;
 }

@@ -69,7 +69,7 @@ static void ah(const uint8_t irk[AES_LEN], const uint8_t prand[3], uint8_t ret[R
 {
 	uint8_t block[AES_LEN] = {prand[0], prand[1], prand[2]};
 
-	aes_encrypt_le(irk, block, block);
+	aes_block_le(irk, block, block);
 	memcpy(ret, block, RPA_HASH_LEN);
 }
 

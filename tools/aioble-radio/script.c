@@ -75,7 +75,7 @@ static void make_private(struct tag *t)
 	block[13] = a->b[5];
 	block[14] = a->b[4];
 	block[15] = a->b[3];
-	aes_encrypt(spec->irk, block, block);
+	aes_block(spec->irk, block, block);
 	a->b[0] = block[15];
 	a->b[1] = block[14];
 	a->b[2] = block[13];

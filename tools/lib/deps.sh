@@ -6,7 +6,7 @@
 
 declare -A PACKAGES=(
 	[build]="gcc clang pkg-config meson ninja-build libsystemd-dev libevent-dev
-		libbluetooth-dev libjson-c-dev libinih-dev libcmocka-dev systemd
+		libbluetooth-dev libjson-c-dev libinih-dev nettle-dev libcmocka-dev systemd
 		libclang-rt-14-dev"
 	[unit]="dbus python3 python3-dbus-fast tshark"
 	[guest]="qemu-system-x86 seabios busybox-static cpio kmod zstd xz-utils util-linux perl-base
