@@ -58,6 +58,8 @@ async function find() {
 
 // The next N notifications or indications; start() makes the peer send them, if it does not by itself.
 async function take(char, count, start) {
+	if (!count)
+		return [];
 	const values = [];
 	const all = new Promise((resolve) => {
 		char.on('data', (value) => {
