@@ -181,6 +181,10 @@ def controllers(*arguments):
 
 # The daemon's objects
 
+# Calls that wait for a peer, which may be a slow program on a busy machine: the daemon's own deadlines are for real ones.
+PATIENT = {"Read", "Write", "ReadUuid", "WriteUuid", "Subscribe", "SubscribeUuid", "OpenNotify", "ExchangeMtu"}
+
+
 class Object:
     """One object of the daemon, spoken to over one connection of a test client."""
 
@@ -194,7 +198,8 @@ class Object:
 
     def send(self, member, signature="", *args, options=None):
         """Start a call; finish it with result()."""
-        return self.bus.send(SERVICE, self.path, self.interface, member, signature + "a{sv}", *args, options or {})
+        options = dict({"timeout_ms": 20000} if member in PATIENT else {}, **(options or {}))
+        return self.bus.send(SERVICE, self.path, self.interface, member, signature + "a{sv}", *args, options)
 
     def result(self, serial, timeout=40):
         body = self.bus.wait_reply(serial, timeout)
