@@ -38,6 +38,28 @@ struct kernel {
 	/** att_connect_result() - after the fd became writable: 0 or -errno */
 	int (*att_connect_result)(const struct kernel *k, int fd);
 
+	/**
+	 * att_listen() - take the ATT fixed channel of every link that peers make to us
+	 * @local: identity address of the adapter (bound; never "any")
+	 *
+	 * MTUs and receive buffer are those of att_connect(), inherited by what is accepted. Of several listeners, also of other
+	 * programs, the newest gets all links. It says nothing when its adapter goes, and is of no use after that.
+	 *
+	 * Return: fd, readable when att_accept() has something; or -errno.
+	 */
+	int (*att_listen)(const struct kernel *k, const struct addr *local);
+
+	/**
+	 * att_accept() - the channel of the next link
+	 * @fd: of att_listen()
+	 * @ret_peer: its identity address when the kernel knows that, else the one on the air
+	 *
+	 * The link may be down by now: then att_handle() fails, or the first read does.
+	 *
+	 * Return: fd, connected and non-blocking; -EAGAIN: nothing there; or another -errno, of the listener or of this one channel.
+	 */
+	int (*att_accept)(const struct kernel *k, int fd, struct addr *ret_peer);
+
 	/** att_handle() - HCI connection handle behind a connected channel. Return: 0 or -errno. */
 	int (*att_handle)(const struct kernel *k, int fd, uint16_t *ret_handle);
 

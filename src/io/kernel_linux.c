@@ -24,6 +24,7 @@
 #define ATT_CID         4
 #define ATT_MTU         517
 #define RCVBUF          (1024 * 1024) /* ATT and reports have no flow control: what does not fit is lost */
+#define ATT_BACKLOG     128           /* links beyond it would be without a channel */
 #define EVENT_BITS_MASK 63
 
 static inline void closedirp(DIR **dir)
@@ -187,25 +188,60 @@ static int set_mtus(int fd)
 	return 0;
 }
 
-static int linux_att_connect(_unused_ const struct kernel *k, const struct addr *local,
-                             const struct addr *peer)
+/* Bound to the adapter: left open, the kernel would take any. */
+static int att_socket(const struct addr *local)
 {
-	struct sockaddr_l2 here = att_sockaddr(local), there = att_sockaddr(peer);
+	struct sockaddr_l2 here = att_sockaddr(local);
 	_cleanup_(closep) int fd = bt_socket(SOCK_SEQPACKET, BTPROTO_L2CAP);
 	int r;
 
 	if (fd < 0)
 		return fd;
 	grow_rcvbuf(fd);
-	/* bound to the adapter: left open, the kernel would take any */
 	if (bind(fd, (struct sockaddr *)&here, sizeof(here)) < 0)
 		return -errno;
 	r = set_mtus(fd);
-	if (r < 0)
-		return r;
+	return r < 0 ? r : steal_fd(&fd);
+}
+
+static int linux_att_connect(_unused_ const struct kernel *k, const struct addr *local,
+                             const struct addr *peer)
+{
+	struct sockaddr_l2 there = att_sockaddr(peer);
+	_cleanup_(closep) int fd = att_socket(local);
+
+	if (fd < 0)
+		return fd;
 	if (connect(fd, (struct sockaddr *)&there, sizeof(there)) < 0 && errno != EINPROGRESS)
 		return -errno;
 	return steal_fd(&fd);
+}
+
+static int linux_att_listen(_unused_ const struct kernel *k, const struct addr *local)
+{
+	_cleanup_(closep) int fd = att_socket(local);
+
+	if (fd < 0)
+		return fd;
+	return listen(fd, ATT_BACKLOG) < 0 ? -errno : steal_fd(&fd);
+}
+
+/* What accept() says of the peer is what getpeername() says. */
+static int linux_att_accept(_unused_ const struct kernel *k, int fd, struct addr *ret_peer)
+{
+	struct sockaddr_l2 peer = {0};
+	socklen_t len = sizeof(peer);
+	_cleanup_(closep) int taken =
+		accept4(fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	uint8_t type;
+
+	if (taken < 0)
+		return -errno;
+	if (addr_type_from_mgmt(peer.l2_bdaddr_type, &type) < 0)
+		return -EAFNOSUPPORT;
+	grow_rcvbuf(taken); /* of the listener's options it has the MTUs only */
+	*ret_peer = addr_from_bytes(peer.l2_bdaddr.b, type);
+	return steal_fd(&taken);
 }
 
 static int linux_att_connect_result(_unused_ const struct kernel *k, int fd)
@@ -249,6 +285,8 @@ const struct kernel kernel_linux = {
 	.blocked = linux_blocked,
 	.att_connect = linux_att_connect,
 	.att_connect_result = linux_att_connect_result,
+	.att_listen = linux_att_listen,
+	.att_accept = linux_att_accept,
 	.att_handle = linux_att_handle,
 	.att_security = linux_att_security,
 };

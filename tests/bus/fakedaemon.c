@@ -2,8 +2,8 @@
 /*
  * The daemon over a fake kernel, for tests of its face on the bus: everything from src/ but main.c. The test drives the
  * other side through a SOCK_SEQPACKET control socket: one line a datagram, answered with "ok" or "error ...". What the
- * daemon does unasked comes as "attempt N INDEX ADDRESS TYPE" when it starts to connect. With the answer to "up" the test
- * is given the peer's end of the ATT channel, and plays the peer.
+ * daemon does unasked comes as "attempt N INDEX ADDRESS TYPE" when it starts to connect. With the answers to "up" and to
+ * "incoming" ("ok N", the new link's number) the test is given the peer's end of the ATT channel, and plays the peer.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -127,6 +127,24 @@ static const char *do_up(struct fake_daemon *d, char **args)
 	return "";
 }
 
+/* incoming INDEX ADDRESS TYPE [ORDER [HANDLE]]: a peer connects to us; ORDER as in fake_link_tell() */
+static const char *do_incoming(struct fake_daemon *d, char **args)
+{
+	const char *order = args[4] ? args[4] : "ham";
+	uint16_t handle = args[5] ? (uint16_t)number(args, 5) : (uint16_t)(0x0100 + fake_links(d->fk));
+	struct addr peer;
+	uint8_t type;
+	struct fake_link *l;
+	char line[32];
+
+	if (addr_type_parse(args[3], &type) < 0 || addr_parse(args[2], type, &peer) < 0)
+		return "error address";
+	(void)snprintf(line, sizeof(line), "ok %zu", fake_links(d->fk));
+	l = fake_link_incoming(d->fk, (uint16_t)number(args, 1), &peer, handle, order);
+	say_fd(d, line, l->far);
+	return "";
+}
+
 static const char *do_fail(struct fake_daemon *d, char **args)
 {
 	fake_link_fail(fake_link(d->fk, (size_t)number(args, 1)), -(int)number(args, 2), (uint8_t)number(args, 3));
@@ -218,6 +236,7 @@ static const struct {
 	{ "drop", do_drop, 2 },	  { "link", do_link, 1 },	  { "report", do_report, 5 },
 	{ "rule", do_rule, 6 },	  { "scanning", do_scanning, 1 }, { "settings", do_settings, 1 },
 	{ "stop", do_stop, 0 },	  { "rules_clear", do_rules_clear, 0 },
+	{ "incoming", do_incoming, 3 },
 };
 
 static const char *run(struct fake_daemon *d, char *line)
@@ -264,6 +283,8 @@ static void on_watch(struct timer *t)
 	for (; d->links_told < fake_links(d->fk); d->links_told++) {
 		const struct fake_link *l = fake_link(d->fk, d->links_told);
 
+		if (l->incoming)
+			continue;
 		(void)snprintf(line, sizeof(line), "attempt %zu %u %s %s", d->links_told, l->index,
 			       addr_format(&l->peer, address), addr_type_name(l->peer.type));
 		say(d, line);

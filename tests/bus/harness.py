@@ -548,6 +548,15 @@ class Daemon:
         peer.detach()
         await self.tell("drop", number, reason)
 
+    async def incoming(self, address, kind="random", index=0, order="ham"):
+        """A peer connects to us. Returns the link's number, and the peer's end of it (None: nobody listens)."""
+        answer, fds = await self.tell_fds("incoming", index, address, kind, order)
+        assert answer.startswith("ok"), answer
+        sock = socket.socket(fileno=fds[0]) if fds else None
+        if sock:
+            sock.setblocking(False)
+        return int(answer[3:]), sock
+
     async def report(self, address="C0:11:22:33:44:55", data=b"", rssi=-60, event=0, index=0, kind=1, repeat=1):
         await self.tell("report", index, event, address, kind, rssi, data.hex() or "-", repeat)
 

@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../unit/test.h"
@@ -390,6 +391,23 @@ static int bed_att_connect(const struct kernel *k, const struct addr *local,
 	return fds[0];
 }
 
+/* Nobody ever connects to us here. */
+static int bed_att_listen(const struct kernel *k, const struct addr *local)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un any = {.sun_family = AF_UNIX};
+
+	assert_true(addr_equal(local, &the_bed->adapter.addr));
+	assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof(any.sun_family)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+static int bed_att_accept(const struct kernel *k, int fd, struct addr *ret_peer)
+{
+	return -EAGAIN;
+}
+
 /* Descriptor numbers come back: the newest one counts. */
 static struct bed_channel *channel_of(struct bed *bed, int daemon_fd)
 {
@@ -549,6 +567,8 @@ struct bed *bed_new(void)
 	assert_int_equal(loop_new_virtual(&bed->loop), 0);
 	bed->kernel = (struct kernel){
 		.att_connect = bed_att_connect,
+		.att_listen = bed_att_listen,
+		.att_accept = bed_att_accept,
 		.att_connect_result = bed_att_connect_result,
 		.att_handle = bed_att_handle,
 		.att_security = bed_att_security,

@@ -413,6 +413,8 @@ struct fake_kernel *fake_kernel_new(struct loop *loop)
 		.hci = fake_hci_open,
 		.blocked = is_blocked,
 		.att_connect = fake_att_connect,
+		.att_listen = fake_att_listen,
+		.att_accept = fake_att_accept,
 		.att_connect_result = fake_att_connect_result,
 		.att_handle = fake_att_handle,
 		.att_security = fake_att_security,

@@ -121,16 +121,23 @@ struct fake_link {
 	struct addr local, peer;
 	uint16_t handle;
 	enum fake_link_state state;
+	bool incoming; /* the peer made it: our role is peripheral */
+	int listener;  /* whose queue it is in, until accepted; -1 */
 	int near; /* the daemon's descriptor, for looking up only */
 	int far;  /* the test's end; -1 when closed */
 	int err;  /* what connecting ended with */
 	uint8_t level, key_size;
 };
 
-/* What att_connect() returns next, instead of a descriptor; 0: normal. */
+/* What att_connect(), att_listen(), att_accept() return next, instead of a descriptor; 0: normal. */
 void fake_connect_error(struct fake_kernel *fk, int err);
+void fake_listen_error(struct fake_kernel *fk, int err);
+void fake_accept_error(struct fake_kernel *fk, int err);
 
-/** fake_links() - how many attempts there were; fake_link(n) is the n-th, oldest first */
+/** fake_listens() - does somebody listen at the adapter? */
+bool fake_listens(const struct fake_kernel *fk, uint16_t index);
+
+/** fake_links() - how many attempts and incoming links there were; fake_link(n) is the n-th, oldest first */
 size_t fake_links(const struct fake_kernel *fk);
 struct fake_link *fake_link(struct fake_kernel *fk, size_t n);
 
@@ -139,6 +146,21 @@ bool fake_link_cancelled(struct fake_link *link);
 
 /** fake_link_up() - the attempt succeeds: HCI connection complete, mgmt Device Connected, the socket gets writable */
 void fake_link_up(struct fake_link *link, uint16_t handle);
+
+/**
+ * fake_link_incoming() - a peer makes a link to us; what the daemon sees of it is up to fake_link_tell()
+ * @order: for fake_link_tell(); "ham" is the whole of it
+ *
+ * Return: a link that is up. Without a listener its far end is closed: the peer's PDUs go nowhere.
+ */
+struct fake_link *fake_link_incoming(struct fake_kernel *fk, uint16_t index, const struct addr *peer, uint16_t handle,
+				     const char *order);
+
+/**
+ * fake_link_tell() - the sources that announce an incoming link, in this order
+ * @order: 'h' LE Connection Complete, 'a' a channel to accept, 'm' mgmt Device Connected
+ */
+void fake_link_tell(struct fake_link *link, const char *order);
 
 /** fake_link_fail() - it fails: the socket says @err; with a @hci_status, a connection complete with it comes first */
 void fake_link_fail(struct fake_link *link, int err, uint8_t hci_status);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * ATT channels. A connecting socket must not be writable, which a socketpair is at once: its near end is stuffed until it
- * is full, and emptied when the attempt is decided.
+ * is full, and emptied when the attempt is decided. Links that peers make wait in the queue of a real listening socket.
  */
 #include <errno.h>
 #include <poll.h>
@@ -26,6 +26,16 @@ struct fake_link *fake_link(struct fake_kernel *fk, size_t n)
 void fake_connect_error(struct fake_kernel *fk, int err)
 {
 	fk->connect_error = err;
+}
+
+void fake_listen_error(struct fake_kernel *fk, int err)
+{
+	fk->listen_error = err;
+}
+
+void fake_accept_error(struct fake_kernel *fk, int err)
+{
+	fk->accept_error = err;
 }
 
 static struct fake_link *by_fd(const struct kernel *k, int fd)
@@ -60,16 +70,20 @@ struct fake_link *fake_link_by_peer(struct fake_kernel *fk, uint16_t index, cons
 	return NULL;
 }
 
+static bool owns(const struct fake_adapter *a, const struct addr *local)
+{
+	bool is_static = a->settings & MGMT_SETTING_STATIC_ADDRESS;
+
+	return is_static ? local->type == ADDR_RANDOM : memcmp(a->addr, local->b, 6) == 0;
+}
+
 /* The adapter that owns the address and is on. */
 static struct fake_adapter *adapter_of(struct fake_kernel *fk, const struct addr *local)
 {
 	for (size_t i = 0; i < FAKE_ADAPTERS_MAX; i++) {
 		struct fake_adapter *a = &fk->adapters[i];
-		bool is_static = a->settings & MGMT_SETTING_STATIC_ADDRESS;
 
-		if (!a->present || !(a->settings & MGMT_SETTING_POWERED))
-			continue;
-		if (is_static ? local->type == ADDR_RANDOM : memcmp(a->addr, local->b, 6) == 0)
+		if (a->present && a->settings & MGMT_SETTING_POWERED && owns(a, local))
 			return a;
 	}
 	return NULL;
@@ -120,6 +134,7 @@ int fake_att_connect(const struct kernel *k, const struct addr *local, const str
 				 .peer = *peer,
 				 .far = sv[0],
 				 .near = sv[1],
+				 .listener = -1,
 				 .err = -EINPROGRESS,
 				 .level = 1 };
 	return sv[1];
@@ -175,7 +190,7 @@ static void send_complete(struct fake_link *l, uint8_t status)
 	wr_u8(&w, HCIP_LE_CONN_COMPLETE);
 	wr_u8(&w, status);
 	wr_le16(&w, l->handle);
-	wr_u8(&w, HCIP_ROLE_CENTRAL);
+	wr_u8(&w, l->incoming ? HCIP_ROLE_PERIPHERAL : HCIP_ROLE_CENTRAL);
 	wr_u8(&w, l->peer.type);
 	wr_bytes(&w, l->peer.b, 6);
 	wr_le16(&w, 40);
@@ -185,10 +200,19 @@ static void send_complete(struct fake_link *l, uint8_t status)
 	fake_hci_event(l->fk, l->index, HCIP_EV_LE_META, buf, wr_len(&w));
 }
 
-void fake_link_up(struct fake_link *l, uint16_t handle)
+static void send_connected(struct fake_link *l)
 {
 	uint8_t buf[13];
 	struct wr w = wr_init(buf, sizeof(buf));
+
+	put_addr7(&w, &l->peer);
+	wr_le32(&w, l->incoming ? 0 : MGMT_CONNECTED_INITIATED);
+	wr_le16(&w, 0);
+	fake_mgmt_event(l->fk, MGMT_EV_DEVICE_CONNECTED, l->index, buf, wr_len(&w));
+}
+
+void fake_link_up(struct fake_link *l, uint16_t handle)
+{
 	struct fake_adapter *a = fake_find(l->fk, l->index);
 
 	l->handle = handle;
@@ -197,12 +221,153 @@ void fake_link_up(struct fake_link *l, uint16_t handle)
 	if (a)
 		a->scanning = false; /* the kernel stops it to connect */
 	send_complete(l, 0);
-	put_addr7(&w, &l->peer);
-	wr_le32(&w, MGMT_CONNECTED_INITIATED);
-	wr_le16(&w, 0);
-	fake_mgmt_event(l->fk, MGMT_EV_DEVICE_CONNECTED, l->index, buf, wr_len(&w));
+	send_connected(l);
 	unstuff(l->far);
 }
+
+/* --- links that peers make --- */
+
+int fake_att_listen(const struct kernel *k, const struct addr *local)
+{
+	struct fake_kernel *fk = fake_of(k);
+	struct fake_listener *s = &fk->listeners[fk->n_listeners];
+	struct sockaddr_un any = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (fk->listen_error)
+		return fk->listen_error;
+	CHECK(fk->n_listeners < FAKE_LISTENERS_MAX);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	CHECK(fd >= 0);
+	/* without a name: the system finds one that is free */
+	CHECK(bind(fd, (struct sockaddr *)&any, sizeof(any.sun_family)) == 0);
+	CHECK(listen(fd, FAKE_LINKS_MAX) == 0);
+	*s = (struct fake_listener){ .local = *local, .fd = fd, .name_len = sizeof(s->name) };
+	CHECK(getsockname(fd, (struct sockaddr *)&s->name, &s->name_len) == 0);
+	fk->n_listeners++;
+	return fd;
+}
+
+/* Numbers are used again: the newest. */
+static int listener_by_fd(const struct fake_kernel *fk, int fd)
+{
+	for (size_t i = fk->n_listeners; i > 0; i--)
+		if (fk->listeners[i - 1].fd == fd)
+			return (int)(i - 1);
+	CHECK(!"a listener");
+	return -1;
+}
+
+static struct fake_link *first_in_queue(struct fake_kernel *fk, int listener)
+{
+	for (size_t i = 0; i < fk->n_links; i++)
+		if (fk->links[i].listener == listener)
+			return &fk->links[i];
+	CHECK(!"a link for what was accepted");
+	return NULL;
+}
+
+int fake_att_accept(const struct kernel *k, int fd, struct addr *ret_peer)
+{
+	struct fake_kernel *fk = fake_of(k);
+	struct fake_link *l;
+	int taken;
+
+	taken = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (taken < 0)
+		return -errno;
+	l = first_in_queue(fk, listener_by_fd(fk, fd));
+	l->listener = -1;
+	if (fk->accept_error) {
+		closep(&taken);
+		return fk->accept_error;
+	}
+	l->near = taken;
+	*ret_peer = l->peer;
+	return taken;
+}
+
+/* Return: the test's end of a channel that waits to be accepted, or -1 */
+static int knock(const struct fake_listener *s)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	CHECK(fd >= 0);
+	if (connect(fd, (const struct sockaddr *)&s->name, s->name_len) == 0)
+		return fd;
+	CHECK(errno == ECONNREFUSED);
+	closep(&fd);
+	return -1;
+}
+
+static void offer(struct fake_link *l)
+{
+	struct fake_kernel *fk = l->fk;
+	const struct fake_adapter *a = fake_find(fk, l->index);
+
+	CHECK(l->listener < 0 && l->far < 0);
+	for (size_t i = fk->n_listeners; i > 0 && l->far < 0; i--) {
+		if (!owns(a, &fk->listeners[i - 1].local))
+			continue;
+		l->far = knock(&fk->listeners[i - 1]);
+		l->listener = l->far < 0 ? -1 : (int)(i - 1);
+	}
+}
+
+bool fake_listens(const struct fake_kernel *fk, uint16_t index)
+{
+	const struct fake_adapter *a = fake_find(fk, index);
+
+	for (size_t i = 0; a && i < fk->n_listeners; i++) {
+		struct pollfd p = { .fd = fk->listeners[i].fd };
+		struct sockaddr_un name;
+		socklen_t len = sizeof(name);
+
+		if (!owns(a, &fk->listeners[i].local) || poll(&p, 1, 0) < 0 || p.revents & POLLNVAL)
+			continue;
+		if (getsockname(p.fd, (struct sockaddr *)&name, &len) == 0 && len == fk->listeners[i].name_len &&
+		    memcmp(&name, &fk->listeners[i].name, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+void fake_link_tell(struct fake_link *l, const char *order)
+{
+	for (; *order; order++) {
+		if (*order == 'h')
+			send_complete(l, 0);
+		else if (*order == 'a')
+			offer(l);
+		else if (*order == 'm')
+			send_connected(l);
+		else
+			CHECK(!"a source of news");
+	}
+}
+
+struct fake_link *fake_link_incoming(struct fake_kernel *fk, uint16_t index, const struct addr *peer, uint16_t handle,
+				     const char *order)
+{
+	struct fake_link *l = &fk->links[fk->n_links];
+
+	CHECK(fk->n_links < FAKE_LINKS_MAX && fake_find(fk, index));
+	fk->n_links++;
+	*l = (struct fake_link){ .fk = fk,
+				 .index = index,
+				 .peer = *peer,
+				 .handle = handle,
+				 .state = FAKE_LINK_UP,
+				 .incoming = true,
+				 .listener = -1,
+				 .near = -1,
+				 .far = -1,
+				 .level = 1 };
+	fake_link_tell(l, order);
+	return l;
+}
+
+/* --- failing and ending --- */
 
 void fake_link_fail(struct fake_link *l, int err, uint8_t hci_status)
 {

@@ -2,6 +2,9 @@
 /* The inside of the fake kernel: fake_kernel.c (table, mgmt), fake_hci.c (controllers), fake_link.c (ATT channels). */
 #pragma once
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include "aiobled/bytes.h"
 #include "aiobled/cleanup.h"
 #include "fake_kernel.h"
@@ -37,12 +40,22 @@ struct fake_late {
 	uint8_t msg[512];
 };
 
+#define FAKE_LISTENERS_MAX 64
+
+/* A real listening socket, so that accepting is real, too. Closed ones refuse; the newest that does not has the links. */
+struct fake_listener {
+	struct addr local;
+	struct sockaddr_un name;
+	socklen_t name_len;
+	int fd; /* the daemon's, for looking up only */
+};
+
 struct fake_kernel {
 	struct kernel table;
 	struct loop *loop;
 	int mgmt; /* far end; -1 */
 	struct loop_io mgmt_io;
-	int mgmt_error, hci_error, connect_error;
+	int mgmt_error, hci_error, connect_error, listen_error, accept_error;
 	uint16_t revision;
 	struct fake_adapter adapters[FAKE_ADAPTERS_MAX];
 	struct fake_rule rules[FAKE_RULES_MAX];
@@ -52,6 +65,8 @@ struct fake_kernel {
 	size_t n_log;
 	struct fake_link links[FAKE_LINKS_MAX];
 	size_t n_links;
+	struct fake_listener listeners[FAKE_LISTENERS_MAX];
+	size_t n_listeners;
 	struct fake_late late[8];
 };
 
@@ -68,6 +83,8 @@ int fake_hci_open(const struct kernel *k, uint16_t index);
 void fake_hci_close(struct fake_adapter *a);
 
 int fake_att_connect(const struct kernel *k, const struct addr *local, const struct addr *peer);
+int fake_att_listen(const struct kernel *k, const struct addr *local);
+int fake_att_accept(const struct kernel *k, int fd, struct addr *ret_peer);
 int fake_att_connect_result(const struct kernel *k, int fd);
 int fake_att_handle(const struct kernel *k, int fd, uint16_t *ret_handle);
 int fake_att_security(const struct kernel *k, int fd, uint8_t *ret_level, uint8_t *ret_key_size);
