@@ -7,19 +7,18 @@ over its D-Bus API. What happens is logged one event a line, see README.md; blue
 Everything ends with this program.
 """
 import argparse
-import os
 import random
 import signal
 import struct
-import subprocess
 import sys
-import tempfile
 import time
 
 import dbus
 import dbus.mainloop.glib
 import dbus.service
 from gi.repository import GLib
+
+import own_bluetoothd
 
 BLUEZ = "org.bluez"
 PROPERTIES = "org.freedesktop.DBus.Properties"
@@ -29,7 +28,6 @@ CHARACTERISTIC = "org.bluez.GattCharacteristic1"
 DESCRIPTOR = "org.bluez.GattDescriptor1"
 ADVERTISEMENT = "org.bluez.LEAdvertisement1"
 ADVERTISING_MANAGER = "org.bluez.LEAdvertisingManager1"
-BLUETOOTHD = "/usr/libexec/bluetooth/bluetoothd"
 LONG_MAX = 512
 
 bus = None
@@ -264,18 +262,10 @@ def build(app):
 # bluetoothd
 
 def start_bluetoothd():
-    shim = options.shim or os.path.join(os.environ.get("AIOBLED_BUILD", "."), "tests/peers/hide-index.so")
-    if not os.path.exists(shim):
-        failed("shim", path=shim)
-    indexes = [d[3:] for d in os.listdir("/sys/class/bluetooth") if d[3:].isdigit()]
-    hide = ",".join(i for i in indexes if i != str(options.device))
-    config = tempfile.NamedTemporaryFile("w", suffix=".conf", prefix="bluetoothd-")
-    config.write("[General]\nControllerMode = le\nName = %s\n[GATT]\nCache = no\n[Policy]\nAutoEnable = false\n" % options.name)
-    config.flush()
-    env = dict(os.environ, LD_PRELOAD=os.path.abspath(shim), HIDE_INDEX=hide)
-    process = subprocess.Popen([BLUETOOTHD, "-n", "-P", "*", "-f", config.name, *(["-d"] if options.debug else [])], env=env,
-                               stdout=sys.stderr, stdin=subprocess.DEVNULL)
-    return process, config
+    try:
+        return own_bluetoothd.start(options)
+    except FileNotFoundError as error:
+        failed("shim", path=error)
 
 
 def adapter_path(timeout=30):
@@ -330,11 +320,9 @@ class Beats:
 def main():
     global bus, options
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--device", type=int, default=1, help="hciN that bluetoothd gets; the others are hidden from it")
-    parser.add_argument("--shim", help="hide-index.so (default: in $AIOBLED_BUILD/tests/peers)")
     parser.add_argument("--name", default="BlueZ")
     parser.add_argument("--interval-ms", type=int, default=1000, help="between two measurements")
-    parser.add_argument("--debug", action="store_true", help="bluetoothd -d")
+    own_bluetoothd.add_options(parser, "BlueZ")
     options = parser.parse_args()
 
     dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)

@@ -16,6 +16,7 @@ const OPTIONS = {
 	name: { type: 'string', default: 'Heart Rate' },
 	beats: { type: 'string', default: '3' },
 	flood: { type: 'string', default: '100' },
+	sensor: { type: 'string', default: '' },
 	help: { type: 'boolean', default: false },
 };
 
@@ -23,7 +24,8 @@ const USAGE = `usage: noble-central.js [options]
   --device N      take hciN (default 0); it must be down
   --name NAME     of the peer to look for (default "Heart Rate")
   --beats N       heart-rate notifications to wait for (default 3)
-  --flood N       notifications to ask for in one go (default 100)`;
+  --flood N       notifications to ask for in one go (default 100)
+  --sensor UUID   only read this characteristic, and be notified of it`;
 
 const vendor = (number) => `a10b${number}7c1d4e2a9f365b0e8d24c1f7`;
 
@@ -97,6 +99,12 @@ async function work(chars) {
 	log('flooded', { count: values.length, ordered: values.every((v, i) => v.readUInt32LE(0) === i) });
 }
 
+async function sensor(char) {
+	log('read', { char: char.uuid, value: await char.readAsync() });
+	for (const value of await take(char, Number(options.beats)))
+		log('notified', { char: char.uuid, value });
+}
+
 async function main() {
 	await noble.waitForPoweredOnAsync();
 	log('ready', { address: noble.address, device: options.device });
@@ -105,7 +113,8 @@ async function main() {
 	await peer.connectAsync();
 	log('connected', { address: peer.address, mtu: peer.mtu });
 	const { characteristics } = await peer.discoverAllServicesAndCharacteristicsAsync();
-	await work(new Map(characteristics.map((c) => [c.uuid, c])));
+	const chars = new Map(characteristics.map((c) => [c.uuid, c]));
+	await (options.sensor ? sensor(chars.get(options.sensor)) : work(chars));
 	await peer.disconnectAsync();
 	await gone;
 	log('done');

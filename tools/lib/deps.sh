@@ -11,7 +11,7 @@ declare -A PACKAGES=(
 	[unit]="dbus python3 python3-dbus-fast tshark"
 	[guest]="qemu-system-x86 seabios busybox-static cpio kmod zstd xz-utils util-linux perl-base
 		systemd dbus bluez bluez-test-tools rfkill iproute2 procps python3"
-	[interop]="bluez bluez-test-tools python3 python3-dbus python3-gi nodejs npm"
+	[interop]="bluez bluez-test-tools python3 python3-dbus python3-gi python3-bleak nodejs npm"
 	[capture]="tshark"
 	[fuzz]="clang libclang-rt-14-dev"
 	[bench]="gcc python3"
