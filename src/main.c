@@ -345,6 +345,7 @@ static int start(struct daemon *d, const struct options *o, const struct config 
 		.connections = config->connections,
 		.subscriptions = config->subscriptions,
 		.streams = config->streams,
+		.applications = config->applications,
 	};
 	int r;
 

@@ -24,7 +24,7 @@
 #define BUS_WRITE_HIGH                                                                             \
 	256 /* messages waiting for the bus itself; above it sinks keep what they have */
 #define BUS_CLIENT_BUCKETS 64
-#define BUS_SLOTS_MAX      16
+#define BUS_SLOTS_MAX      32
 
 struct adapter_bus;
 struct conn_bus;

@@ -27,6 +27,7 @@ const char *quota_name(enum client_quota quota)
 		[QUOTA_CONNECTIONS] = "connections",
 		[QUOTA_SUBSCRIPTIONS] = "subscriptions",
 		[QUOTA_STREAMS] = "streams",
+		[QUOTA_APPLICATIONS] = "applications",
 	};
 
 	return names[quota];
@@ -47,6 +48,8 @@ uint32_t quota_limit(const struct bus *bus, enum client_quota quota)
 		return c->subscriptions;
 	case QUOTA_STREAMS:
 		return c->streams;
+	case QUOTA_APPLICATIONS:
+		return c->applications;
 	case QUOTA_COUNT:
 		break;
 	}

@@ -39,6 +39,7 @@ static const struct key keys[] = {
 	NUMBER("Limits", "ConnectionsPerClient", connections, 1, 255),
 	NUMBER("Limits", "SubscriptionsPerClient", subscriptions, 1, 4096),
 	NUMBER("Limits", "StreamsPerClient", streams, 1, 64),
+	NUMBER("Limits", "ApplicationsPerClient", applications, 1, 64),
 };
 
 void config_init(struct config *config)
@@ -51,6 +52,7 @@ void config_init(struct config *config)
 		.connections = 32,
 		.subscriptions = 256,
 		.streams = 32,
+		.applications = 8,
 	};
 }
 

@@ -371,10 +371,11 @@ static void parse(int argc, char **argv, struct bus_config *config, struct fake_
 		{ "linger-ms", required_argument, NULL, 'l' },	 { "calls", required_argument, NULL, 1 },
 		{ "scanners", required_argument, NULL, 2 },	 { "connections", required_argument, NULL, 3 },
 		{ "subscriptions", required_argument, NULL, 4 }, { "streams", required_argument, NULL, 5 },
+		{ "applications", required_argument, NULL, 6 },
 		{ "debug", no_argument, NULL, 'd' },		 { NULL, 0, NULL, 0 },
 	};
 	uint32_t *limits[] = { NULL, &config->calls, &config->scanners, &config->connections, &config->subscriptions,
-			       &config->streams };
+			       &config->streams, &config->applications };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -386,7 +387,7 @@ static void parse(int argc, char **argv, struct bus_config *config, struct fake_
 			config->linger_ms = (uint32_t)atoi(optarg);
 		else if (c == 'd')
 			log_set_level(LOG_LEVEL_DEBUG);
-		else if (c >= 1 && c <= 5)
+		else if (c >= 1 && c < (int)ARRAY_SIZE(limits))
 			*limits[c] = (uint32_t)atoi(optarg);
 		else
 			exit(2);
@@ -409,7 +410,8 @@ int main(int argc, char **argv)
 				     .scanners = 8,
 				     .connections = 32,
 				     .subscriptions = 256,
-				     .streams = 32 };
+				     .streams = 32,
+				     .applications = 8 };
 	static const struct fake_controller controller = { .addr = "00:11:22:33:44:00" };
 	struct fake_daemon d = { .control_fd = -1, .signal_fd = -1 };
 	int r;

@@ -51,7 +51,8 @@ static inline void test_bus_init(struct bus *bus)
 					 .scanners = 2,
 					 .connections = 2,
 					 .subscriptions = 2,
-					 .streams = 2 } };
+					 .streams = 2,
+					 .applications = 2 } };
 	if (loop_new_virtual(&bus->loop) < 0)
 		abort();
 	list_init(&bus->adapters);

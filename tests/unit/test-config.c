@@ -79,7 +79,7 @@ static void reads_every_key(void **state)
 	                 "00:AA:01:00:00:23\nLogLevel=debug\nLingerSec=5\n"
 	                 "[Limits]\nLinksPerAdapter=3\nCallsPerClient=10\nScannersPerClient="
 	                 "2\nConnectionsPerClient=4\n"
-	                 "SubscriptionsPerClient=7\nStreamsPerClient=6\n");
+	                 "SubscriptionsPerClient=7\nStreamsPerClient=6\nApplicationsPerClient=5\n");
 	assert_int_equal(load(&c), 0);
 	assert_string_equal(complaints, "");
 	assert_int_equal(c.n_adapters, 2);
@@ -93,6 +93,7 @@ static void reads_every_key(void **state)
 	assert_int_equal(c.connections, 4);
 	assert_int_equal(c.subscriptions, 7);
 	assert_int_equal(c.streams, 6);
+	assert_int_equal(c.applications, 5);
 	config_deinit(&c);
 }
 
