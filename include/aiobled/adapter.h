@@ -13,6 +13,7 @@
 
 struct adapter;
 struct conn;
+struct gatt_server;
 
 enum adapter_state {
 	ADAPTER_STARTING, /* being brought up; work that arrives waits for the end of it */
@@ -54,6 +55,9 @@ uint16_t adapter_manufacturer(const struct adapter *adapter);
 uint32_t adapter_links_in_use(const struct adapter *adapter);
 uint32_t adapter_links_max(const struct adapter *adapter); /* 0: not known */
 void adapter_get_stats(const struct adapter *adapter, struct adapter_stats *ret);
+
+/** adapter_gatt_server() - the adapter's own, as long as it lives: what is registered outlasts a radio that is off */
+struct gatt_server *adapter_gatt_server(const struct adapter *adapter);
 
 /**
  * adapter_power() - turn the radio on or off

@@ -21,6 +21,7 @@ struct attempt;
 struct conn;
 struct att;
 struct gatt_client;
+struct gatt_link;
 
 struct connect_params {
 	uint16_t interval_min, interval_max; /* units of 1.25 ms, 6 to 3200 */
@@ -98,6 +99,9 @@ uint8_t conn_key_size(const struct conn *conn);
 uint8_t conn_disconnect_reason(const struct conn *conn);
 struct att *conn_att(const struct conn *conn);
 struct gatt_client *conn_gatt(const struct conn *conn);
+
+/** conn_gatt_link() - what the server knows of the link; its gatt_link_data() is @conn. NULL when it is down. */
+struct gatt_link *conn_gatt_link(const struct conn *conn);
 
 /**
  * conn_disconnect() - end the link (HCI reason 0x13) and wait until it is down
