@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The bearer: its socket, its queues and its end; what comes in is att_input.c's. Two halves share
- * the socket: transactions of ours (a queue, and one slot for what is on the wire) and the peer's
- * (one answer and the confirmations that wait for the kernel).
+ * The bearer: its socket, its requests and its end; what comes in is att_input.c's, what else goes
+ * out att_out.c's. Two halves share the socket: transactions of ours (a queue, and one slot for
+ * what is on the wire) and the peer's (one answer and the confirmations that wait for the kernel).
  *
  * Every callback and every done() may free the bearer: whoever calls out holds it with att_hold()
  * and looks at att->freed before touching anything else. What is to be sent is decided in
@@ -46,7 +46,7 @@ static bool is_end(int err)
 }
 
 /* A record socket takes a PDU whole or not at all, so nothing is ever left half sent. */
-static int att_send(struct att *att, const uint8_t *pdu, size_t len)
+int att_send(struct att *att, const uint8_t *pdu, size_t len)
 {
 	ssize_t n;
 
@@ -66,7 +66,7 @@ static int att_send(struct att *att, const uint8_t *pdu, size_t len)
 	return errno == EMSGSIZE ? -EMSGSIZE : -ENOMEM;
 }
 
-static void out_forget(struct att_out *out)
+void att_out_forget(struct att_out *out)
 {
 	free(out->pdu);
 	out->pdu = NULL;
@@ -93,15 +93,6 @@ static int send_request(struct att *att, struct att_req *req, const uint8_t *pdu
 	return r;
 }
 
-static int send_command(struct att *att, const uint8_t *pdu, size_t len)
-{
-	int r = len > att->mtu ? -EMSGSIZE : att_send(att, pdu, len);
-
-	if (r == 0)
-		att->stats.commands++;
-	return r;
-}
-
 static bool mtu_is_settled(const struct att *att, const uint8_t *pdu)
 {
 	return pdu[0] == ATT_MTU_REQ && att->mtu_ours;
@@ -116,45 +107,27 @@ static int send_first_request(struct att *att, struct att_req *req)
 		return r;
 	list_del(&req->op.link);
 	att->n_requests--;
-	out_forget(&req->out);
+	att_out_forget(&req->out);
 	if (settled || r < 0)
 		op_complete_later(&req->op, r);
 	return 0;
 }
 
-static int send_first_command(struct att *att, struct att_cmd *cmd)
+/* The turn of an answer or a confirmation, which do not let others wait for ever. */
+static bool peer_first(const struct att *att, bool waiting)
 {
-	int r = send_command(att, cmd->out.pdu, cmd->out.len);
-
-	if (r == -EAGAIN)
-		return r;
-	att->n_commands--;
-	out_forget(&cmd->out);
-	op_complete_later(&cmd->op, r);
-	return 0;
+	if (!att->answer.len && !att->confirms)
+		return false;
+	return !waiting || att->precedence < ATT_PRECEDENCE_MAX;
 }
 
-static int send_confirm(struct att *att)
+static int send_for_peer(struct att *att, bool waiting)
 {
-	uint8_t pdu[1];
-	struct wr w = wr_init(pdu, sizeof(pdu));
-	int r;
+	int r = att->answer.len ? att_send_answer(att) : att_send_confirm(att);
 
-	att_put_confirm(&w);
-	r = att_send(att, pdu, sizeof(pdu));
-	/* gone, or the link is */
-	if (r != -EAGAIN)
-		att->confirms--;
-	return r == -EAGAIN ? r : 0;
-}
-
-static int send_answer(struct att *att)
-{
-	int r = att_send(att, att->answer, att->answer_len);
-
-	if (r != -EAGAIN)
-		att->answer_len = 0;
-	return r == -EAGAIN ? r : 0;
+	if (r == 0)
+		att->precedence = waiting ? att->precedence + 1 : 0;
+	return r;
 }
 
 /*
@@ -165,20 +138,24 @@ static int send_next(struct att *att)
 {
 	struct att_req *req =
 		att->wire.busy ? NULL : list_first(&att->requests, struct att_req, op.link);
-	struct att_cmd *cmd = list_first(&att->commands, struct att_cmd, op.link);
+	struct att_cmd *other = list_first(&att->others, struct att_cmd, op.link);
+	bool waiting = req || other;
 	int r;
 
-	if (att->answer_len)
-		r = send_answer(att);
-	else if (att->confirms)
-		r = send_confirm(att);
-	else if (req && (!cmd || req->out.seq < cmd->out.seq))
-		r = send_first_request(att, req);
-	else if (cmd)
-		r = send_first_command(att, cmd);
-	else
+	if (peer_first(att, waiting)) {
+		r = send_for_peer(att, waiting);
+		return r < 0 ? r : 1;
+	}
+	if (!waiting)
 		return 0;
-	return r < 0 ? r : 1;
+	if (req && (!other || req->out.seq < other->out.seq))
+		r = send_first_request(att, req);
+	else
+		r = att_send_other(att);
+	if (r < 0)
+		return r;
+	att->precedence = 0;
+	return 1;
 }
 
 void att_pump(struct att *att)
@@ -202,6 +179,7 @@ static void att_stop(struct att *att)
 {
 	att->closed = true;
 	timer_stop(&att->patience);
+	timer_stop(&att->indicated.patience);
 	att_pump(att);
 }
 
@@ -214,21 +192,26 @@ static void att_close(struct att *att, int err)
 }
 
 /* 30 s without an answer: the bearer is of no use any more (Core 5.4, Vol 3, Part F, 3.3.3). */
+void att_silence(struct att *att, struct op *waiter)
+{
+	att_hold(att);
+	att->stats.timeouts++;
+	att_stop(att);
+	(void)shutdown(att->fd, SHUT_RDWR); /* the link may have gone this moment */
+	if (waiter)
+		op_complete(waiter, -ETIMEDOUT);
+	if (!att->freed)
+		att->events->closed(-ETIMEDOUT, att->data);
+	att_release(att);
+}
+
 static void on_patience(struct timer *t)
 {
 	struct att *att = container_of(t, struct att, patience);
 	struct att_req *req = att->wire.req;
 
-	att_hold(att);
-	att->stats.timeouts++;
-	att_stop(att);
-	(void)shutdown(att->fd, SHUT_RDWR); /* the link may have gone this moment */
 	att->wire.req = NULL;
-	if (req)
-		op_complete(&req->op, -ETIMEDOUT);
-	if (!att->freed)
-		att->events->closed(-ETIMEDOUT, att->data);
-	att_release(att);
+	att_silence(att, req ? &req->op : NULL);
 }
 
 void att_fail_all(struct att *att, int err)
@@ -237,8 +220,10 @@ void att_fail_all(struct att *att, int err)
 	att_stop(att);
 	if (att->wire.req)
 		op_fail(&att->wire.req->op, err);
+	if (att->indicated.cmd)
+		op_fail(&att->indicated.cmd->op, err);
 	op_fail_all(&att->requests, err);
-	op_fail_all(&att->commands, err);
+	op_fail_all(&att->others, err);
 	att_release(att);
 }
 
@@ -330,12 +315,14 @@ static void on_ready(struct loop_io *io, int ready)
 	struct att *att = container_of(io, struct att, io);
 
 	att_hold(att);
-	if (ready & LOOP_WRITE)
-		att->blocked = false;
 	if (ready & LOOP_READ)
-		att_read(att);
+		att_read(att); /* still blocked, so that what it leads to stands behind what waits */
+	if (!att->freed && ready & LOOP_WRITE)
+		att->blocked = false;
 	if (!att->freed)
 		att_pump(att);
+	if (!att->freed && ready & LOOP_WRITE && att_writable(att) && att->server->writable)
+		att->server->writable(att->server_data);
 	att_release(att);
 }
 
@@ -358,8 +345,8 @@ int att_new(struct loop *loop, int fd, const struct att_events *events, void *da
 	att->mtu = ATT_MTU_DEFAULT;
 	att->rx_mtu = ATT_MTU_MAX;
 	list_init(&att->requests);
-	list_init(&att->commands);
 	timer_init(&att->patience, loop, on_patience);
+	att_out_init(att);
 	r = loop_io_init(&att->io, loop, fd, on_ready);
 	if (r == 0)
 		r = loop_io_set(&att->io, LOOP_READ);
@@ -374,8 +361,10 @@ struct att *att_free(struct att *att)
 {
 	if (!att)
 		return NULL;
-	assert(!att->wire.req && list_empty(&att->requests) && list_empty(&att->commands));
+	assert(!att->wire.req && list_empty(&att->requests));
+	assert(!att->indicated.cmd && list_empty(&att->others));
 	timer_stop(&att->patience);
+	timer_stop(&att->indicated.patience);
 	loop_io_deinit(&att->io);
 	closep(&att->fd);
 	att->closed = true;
@@ -416,7 +405,7 @@ const struct att_stats *att_stats(const struct att *att)
 	return &att->stats;
 }
 
-static int out_queue(struct att *att, struct att_out *out, const void *pdu, size_t len)
+int att_out_keep(struct att *att, struct att_out *out, const void *pdu, size_t len)
 {
 	uint8_t *copy = malloc(len);
 
@@ -427,7 +416,7 @@ static int out_queue(struct att *att, struct att_out *out, const void *pdu, size
 	return 0;
 }
 
-static int check_pdu(const struct att *att, const uint8_t *pdu, size_t len, enum att_kind kind)
+int att_check_pdu(const struct att *att, const uint8_t *pdu, size_t len, enum att_kind kind)
 {
 	if (len == 0 || att_kind(pdu[0]) != kind)
 		return -EINVAL;
@@ -446,16 +435,8 @@ static void withdraw_request(struct op *op)
 		att->stats.timeouts++;
 	} else {
 		att->n_requests--;
-		out_forget(&req->out);
+		att_out_forget(&req->out);
 	}
-}
-
-static void withdraw_command(struct op *op)
-{
-	struct att_cmd *cmd = container_of(op, struct att_cmd, op);
-
-	cmd->out.att->n_commands--;
-	out_forget(&cmd->out);
 }
 
 bool att_req_sent(const struct att_req *req)
@@ -470,7 +451,7 @@ static int queue_request(struct att *att, struct att_req *req, const void *pdu, 
 
 	if (att->n_requests >= ATT_REQUESTS_MAX)
 		return -ENOBUFS;
-	r = out_queue(att, &req->out, pdu, len);
+	r = att_out_keep(att, &req->out, pdu, len);
 	if (r < 0)
 		return r;
 	att->n_requests++;
@@ -481,7 +462,7 @@ static int queue_request(struct att *att, struct att_req *req, const void *pdu, 
 int att_request(struct att *att, struct att_req *req, const void *pdu, size_t len,
                 uint32_t timeout_ms)
 {
-	int r = check_pdu(att, pdu, len, ATT_KIND_REQUEST);
+	int r = att_check_pdu(att, pdu, len, ATT_KIND_REQUEST);
 
 	if (r < 0)
 		return r;
@@ -501,34 +482,6 @@ int att_request(struct att *att, struct att_req *req, const void *pdu, size_t le
 	r = queue_request(att, req, pdu, len, timeout_ms);
 	att_pump(att);
 	return r;
-}
-
-int att_command(struct att *att, struct att_cmd *cmd, const void *pdu, size_t len,
-                uint32_t timeout_ms)
-{
-	int r = check_pdu(att, pdu, len, ATT_KIND_COMMAND);
-
-	if (r < 0)
-		return r;
-	cmd->out = (struct att_out){.att = att};
-	if (!att->blocked) {
-		r = send_command(att, pdu, len);
-		if (r == 0) {
-			op_start(&cmd->op, NULL, NULL, timeout_ms);
-			op_complete_later(&cmd->op, 0);
-		}
-		if (r != -EAGAIN)
-			return r;
-	}
-	if (att->n_commands >= ATT_COMMANDS_MAX)
-		return -ENOBUFS;
-	r = out_queue(att, &cmd->out, pdu, len);
-	if (r < 0)
-		return r;
-	att->n_commands++;
-	op_start(&cmd->op, &att->commands, withdraw_command, timeout_ms);
-	att_pump(att);
-	return 0;
 }
 
 int att_exchange_mtu(struct att *att, struct att_req *req, uint16_t mtu, uint32_t timeout_ms)

@@ -95,10 +95,15 @@ static void input_error(struct att *att, const uint8_t *pdu, size_t len)
 	case ATT_KIND_UNKNOWN:
 		stray_answer(att, e.request);
 		break;
+	case ATT_KIND_INDICATION:
+		/* not in the specification, but it will not be confirmed after this */
+		att->stats.protocol_errors++;
+		if (att->indicated.busy)
+			att_indicated_end(att, -EBADMSG);
+		break;
 	case ATT_KIND_RESPONSE:
 	case ATT_KIND_COMMAND:
 	case ATT_KIND_NOTIFICATION:
-	case ATT_KIND_INDICATION:
 	case ATT_KIND_CONFIRMATION:
 		/* nothing that has an answer: it cannot be meant for the request */
 		att->stats.protocol_errors++;
@@ -159,30 +164,39 @@ static void answer_mtu(struct att *att, const uint8_t *pdu, size_t len, struct w
 	att->mtu_theirs = mtu_result(att->rx_mtu, theirs);
 }
 
+/* What the peer is answered to its request; false: that comes later, by att_answer(). */
+static bool answer_now(struct att *att, const uint8_t *pdu, size_t len, bool truncated,
+                       struct wr *w)
+{
+	if (truncated)
+		att_put_error(w, pdu[0], 0, ATT_ERR_INVALID_PDU);
+	else if (att_kind(pdu[0]) != ATT_KIND_REQUEST)
+		att_put_error(w, pdu[0], 0, ATT_ERR_NOT_SUPPORTED);
+	else if (pdu[0] == ATT_MTU_REQ)
+		answer_mtu(att, pdu, len, w);
+	else
+		return att->server->request(pdu, len, w, att->server_data);
+	return true;
+}
+
 static void input_request(struct att *att, const uint8_t *pdu, size_t len, bool truncated)
 {
-	struct wr w = wr_init(att->answer, att->mtu);
+	uint8_t rsp[ATT_MTU_MAX];
+	struct wr w = wr_init(rsp, att->mtu);
+	bool now;
 
-	if (att->answer_len) {
+	if (att->answer.owed || att->answer.len) {
 		/* it did not wait for the answer to the one before (3.3.2) */
 		att->stats.protocol_errors++;
 		return;
 	}
-	if (truncated)
-		att_put_error(&w, pdu[0], 0, ATT_ERR_INVALID_PDU);
-	else if (att_kind(pdu[0]) != ATT_KIND_REQUEST)
-		att_put_error(&w, pdu[0], 0, ATT_ERR_NOT_SUPPORTED);
-	else if (pdu[0] == ATT_MTU_REQ)
-		answer_mtu(att, pdu, len, &w);
-	else
-		att->server->request(pdu, len, &w, att->server_data);
+	att->answer.owed = true;
+	att->answer.request = pdu[0];
+	now = answer_now(att, pdu, len, truncated, &w);
 	if (att->freed)
 		return;
-	if (!wr_ok(&w) || wr_len(&w) == 0) {
-		w = wr_init(att->answer, sizeof(att->answer));
-		att_put_error(&w, pdu[0], 0, ATT_ERR_UNLIKELY);
-	}
-	att->answer_len = wr_len(&w);
+	if (now && att->answer.owed)
+		(void)att_set_answer(att, rsp, wr_ok(&w) ? wr_len(&w) : 0);
 	att_pump(att);
 	/* from the response on, not before */
 	if (pdu[0] == ATT_MTU_REQ)
@@ -195,12 +209,13 @@ static void input_command(struct att *att, const uint8_t *pdu, size_t len)
 		att->server->command(pdu, len, att->server_data);
 }
 
-static void input_confirmation(struct att *att, const uint8_t *pdu, size_t len)
+/* One that is malformed or cut off stands for the right one: there will be no other. */
+static void input_confirmation(struct att *att, int malformed)
 {
-	if (!att->server->confirmed || att_parse_empty(pdu, len) < 0)
+	if (!att->indicated.busy || malformed)
 		att->stats.protocol_errors++;
-	else
-		att->server->confirmed(att->server_data);
+	if (att->indicated.busy)
+		att_indicated_end(att, malformed);
 }
 
 /* --- values --- */
@@ -268,7 +283,8 @@ static void input_indication(struct att *att, const uint8_t *pdu, size_t len)
  */
 void att_input_truncated(struct att *att, const uint8_t *pdu)
 {
-	att->stats.protocol_errors++;
+	if (att_kind(pdu[0]) != ATT_KIND_CONFIRMATION)
+		att->stats.protocol_errors++;
 	switch (att_kind(pdu[0])) {
 	case ATT_KIND_REQUEST:
 	case ATT_KIND_UNKNOWN:
@@ -282,9 +298,11 @@ void att_input_truncated(struct att *att, const uint8_t *pdu)
 		att->confirms++; /* nothing was delivered, but the peer must be able to go on */
 		att_pump(att);
 		break;
+	case ATT_KIND_CONFIRMATION:
+		input_confirmation(att, -EBADMSG);
+		break;
 	case ATT_KIND_COMMAND:
 	case ATT_KIND_NOTIFICATION:
-	case ATT_KIND_CONFIRMATION:
 		break;
 	}
 }
@@ -309,7 +327,7 @@ void att_input(struct att *att, const uint8_t *pdu, size_t len)
 		input_indication(att, pdu, len);
 		break;
 	case ATT_KIND_CONFIRMATION:
-		input_confirmation(att, pdu, len);
+		input_confirmation(att, att_parse_empty(pdu, len));
 		break;
 	}
 }

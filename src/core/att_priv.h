@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the two files of the bearer share: att.c has the socket and the queues, att_input.c what to
- * make of a PDU.
+ * What the files of the bearer share: att.c has the socket, the requests and the end, att_out.c all
+ * else that is sent, att_input.c what to make of a PDU.
  */
 #pragma once
 
@@ -19,6 +19,21 @@ struct transaction {
 	struct att_req *req; /* NULL: the waiter has left */
 };
 
+/* Our indication on the wire; it ends with its confirmation or with the bearer. */
+struct indicated {
+	bool busy;
+	struct att_cmd *cmd; /* NULL: the waiter has left */
+	struct timer patience;
+};
+
+/* To the peer's request. First it is owed, then it waits for the kernel. */
+struct answer {
+	bool owed;
+	uint8_t request; /* opcode */
+	size_t len;      /* 0: it is not there yet, or was sent */
+	uint8_t pdu[ATT_MTU_MAX];
+};
+
 struct att {
 	struct loop *loop;
 	struct loop_io io;
@@ -28,9 +43,8 @@ struct att {
 	const struct att_server *server;
 	void *server_data;
 
-	struct list requests,
-		commands; /* not sent yet; struct att_req and struct att_cmd by op.link */
-	size_t n_requests, n_commands;
+	struct list requests, others; /* not sent yet; struct att_req, struct att_cmd by op.link */
+	size_t n_requests, n_commands, n_notifications, n_indications;
 	uint64_t seq;
 	struct transaction wire;
 	struct timer patience;
@@ -41,10 +55,11 @@ struct att {
 		mtu_theirs; /* in force; result of our exchange and of the peer's, 0: none */
 	uint16_t rx_mtu;    /* what we tell the peer */
 
-	uint8_t answer[ATT_MTU_MAX]; /* to the peer's request, until the kernel takes it */
-	size_t answer_len;
-	unsigned int confirms; /* indications to be confirmed */
-	bool blocked;          /* the kernel took no more: wait until it does */
+	struct indicated indicated;
+	struct answer answer;
+	unsigned int confirms;   /* indications to be confirmed */
+	unsigned int precedence; /* answers and confirmations that went while ours waited */
+	bool blocked;            /* the kernel took no more: wait until it does */
 
 	bool ended; /* the socket reported its end; data may be queued behind */
 	int end_err;
@@ -60,6 +75,34 @@ void att_release(struct att *att);
 
 /** att_pump() - send what can be sent, and wait for the kernel if something is left */
 void att_pump(struct att *att);
+
+/** att_send() - one PDU to the kernel. Return: 0; -EAGAIN; -EMSGSIZE, -ENOTCONN, -ENOMEM. */
+int att_send(struct att *att, const uint8_t *pdu, size_t len);
+
+/** att_check_pdu() - may @pdu be sent, and is it of @kind? */
+int att_check_pdu(const struct att *att, const uint8_t *pdu, size_t len, enum att_kind kind);
+
+/* A copy of @pdu that waits in its turn, and its end. */
+int att_out_keep(struct att *att, struct att_out *out, const void *pdu, size_t len);
+void att_out_forget(struct att_out *out);
+
+/*
+ * Send what goes first of: the answer, a confirmation, what is no request. Return: 0, or -EAGAIN;
+ * there must be one.
+ */
+int att_send_answer(struct att *att);
+int att_send_confirm(struct att *att);
+int att_send_other(struct att *att);
+
+/** att_set_answer() - what the peer gets for its request; as att_answer(), but nothing is sent yet */
+int att_set_answer(struct att *att, const void *pdu, size_t len);
+
+/** att_indicated_end() - the slot is free, its waiter learns @res; may call out */
+void att_indicated_end(struct att *att, int res);
+
+/** att_out_init() - the part of att_new(). att_silence(): 30 s are over; @waiter (may be NULL) is told. */
+void att_out_init(struct att *att);
+void att_silence(struct att *att, struct op *waiter);
 
 /** att_input() - one PDU of the peer; the bearer is held */
 void att_input(struct att *att, const uint8_t *pdu, size_t len);

@@ -94,7 +94,7 @@ static int refuse(const uint8_t *pdu, size_t len, struct refusal *ret)
 	return r;
 }
 
-static void empty_request(const uint8_t *pdu, size_t len, struct wr *rsp, _unused_ void *data)
+static bool empty_request(const uint8_t *pdu, size_t len, struct wr *rsp, _unused_ void *data)
 {
 	struct refusal no;
 	uint8_t flags;
@@ -106,6 +106,7 @@ static void empty_request(const uint8_t *pdu, size_t len, struct wr *rsp, _unuse
 		att_put_error(rsp, pdu[0], 0, ATT_ERR_INVALID_PDU);
 	else
 		att_put_error(rsp, pdu[0], no.handle, no.code);
+	return true;
 }
 
 const struct att_server att_server_empty = {.request = empty_request};

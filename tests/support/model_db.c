@@ -243,7 +243,7 @@ static void answer_read(struct model_db *db, uint16_t handle, struct wr *w)
 			att_put_read_rsp(w, db->attrs[i].value, MIN(db->attrs[i].len, w->left - 1));
 }
 
-static void model_request(const uint8_t *pdu, size_t len, struct wr *w, void *data)
+static bool model_request(const uint8_t *pdu, size_t len, struct wr *w, void *data)
 {
 	struct model_db *db = data;
 	struct att_by_type by_type;
@@ -272,6 +272,7 @@ static void model_request(const uint8_t *pdu, size_t len, struct wr *w, void *da
 		att_put_execute_rsp(w);
 	if (wr_len(w) == 0)
 		att_put_error(w, pdu[0], handle, ATT_ERR_NOT_FOUND);
+	return true;
 }
 
 const struct att_server model_server = {.request = model_request};
