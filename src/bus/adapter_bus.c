@@ -176,11 +176,12 @@ static int get_stats(sd_bus *sd, const char *path, const char *interface, const 
 
 	adapter_get_stats(((struct adapter_bus *)data)->adapter, &s);
 	return sd_bus_message_append(
-		m, "a{st}", 11, "reports", s.reports, "reports_dropped", s.reports_dropped,
+		m, "a{st}", 13, "reports", s.reports, "reports_dropped", s.reports_dropped,
 		"connects", s.connects, "connect_failures", s.connect_failures, "connect_retries",
-		s.connect_retries, "disconnects", s.disconnects, "commands", s.commands,
-		"command_timeouts", s.command_timeouts, "events_malformed", s.events_malformed,
-		"scan_restarts", s.scan_restarts, "foreign_changes", s.foreign_changes);
+		s.connect_retries, "accepts", s.accepts, "accept_failures", s.accept_failures,
+		"disconnects", s.disconnects, "commands", s.commands, "command_timeouts",
+		s.command_timeouts, "events_malformed", s.events_malformed, "scan_restarts",
+		s.scan_restarts, "foreign_changes", s.foreign_changes);
 }
 
 /* --- Connect --- */
@@ -392,7 +393,8 @@ const char *adapter_bus_holder(const struct adapter_bus *a, const struct client 
 		name = holder_other(&c->holder, except);
 		if (name)
 			return name;
-		if (c->holder.lifetime == LIFETIME_PERSISTENT && holder_alone(&c->holder))
+		if (c->holder.lifetime == LIFETIME_PERSISTENT && holder_alone(&c->holder) &&
+		    !c->holder.kept)
 			return "persistent";
 	}
 	list_for_each (s, &a->scanners, link) {

@@ -62,6 +62,17 @@ static void on_slow(struct timer *t)
 		drop_by_hci(acl);
 }
 
+/* Another link to the same peer: an earlier one whose end was not read yet, or made by both sides at once. */
+static bool has_twin(const struct acl *acl)
+{
+	const struct acl *other;
+
+	list_for_each (other, &acl->links->acls, link)
+		if (other != acl && addr_equal(&other->peer, &acl->peer))
+			return true;
+	return false;
+}
+
 void acl_drop(struct acl *acl)
 {
 	struct adapter *adapter = acl->links->adapter;
@@ -73,7 +84,8 @@ void acl_drop(struct acl *acl)
 		return;
 	acl->leaving = true;
 	timer_stop(&acl->late);
-	if (op_live(&acl->drop_cmd.op)) { /* mgmt has not answered the try before */
+	/* mgmt has not answered the try before; or it could take one link for the other */
+	if (op_live(&acl->drop_cmd.op) || has_twin(acl)) {
 		drop_by_hci(acl);
 		return;
 	}
@@ -93,6 +105,23 @@ static void on_late(struct timer *t)
 void acl_drop_late(struct acl *acl)
 {
 	timer_start_ms(&acl->late, ACL_LATE_MS);
+}
+
+/* --- has it a channel? --- */
+
+static void on_no_channel(struct timer *t)
+{
+	struct acl *acl = container_of(t, struct acl, channel);
+
+	if (!acl->conn)
+		accept_missed(acl);
+}
+
+/* The kernel gives it when it has exchanged features with the peer, where it does that: a few intervals. */
+void acl_expect_channel(struct acl *acl)
+{
+	timer_start_ms(&acl->channel,
+	               ACL_CHANNEL_MS + (ESTABLISH_EVENTS + 1) * acl->interval * 5 / 4);
 }
 
 /* --- is it still there? --- */
@@ -186,6 +215,7 @@ struct acl *acl_new(struct links *links, uint16_t handle, const struct addr *pee
 	timer_init(&acl->late, loop, on_late);
 	timer_init(&acl->verify, loop, on_verify);
 	timer_init(&acl->slow, loop, on_slow);
+	timer_init(&acl->channel, loop, on_no_channel);
 	op_init(&acl->drop_cmd.op, loop, on_drop_done);
 	op_init(&acl->list_cmd.op, loop, on_list_done);
 	op_init(&acl->hci_cmd.op, loop, on_hci_done);
@@ -203,6 +233,7 @@ struct acl *acl_free(struct acl *acl)
 	timer_stop(&acl->late);
 	timer_stop(&acl->verify);
 	timer_stop(&acl->slow);
+	timer_stop(&acl->channel);
 	op_drop(&acl->drop_cmd.op);
 	op_drop(&acl->list_cmd.op);
 	op_drop(&acl->hci_cmd.op);

@@ -284,12 +284,16 @@ void conn_encrypted(struct conn *conn)
 
 struct conn *conn_find(struct links *links, const struct addr *peer)
 {
-	struct conn *conn;
+	struct conn *conn, *leaving = NULL;
 
-	list_for_each (conn, &links->conns, link)
-		if (addr_equal(&conn->addr, peer))
+	list_for_each (conn, &links->conns, link) {
+		if (!addr_equal(&conn->addr, peer))
+			continue;
+		if (!conn_is_leaving(conn))
 			return conn;
-	return NULL;
+		leaving = conn;
+	}
+	return leaving;
 }
 
 /* The facts of the controller never came: what can be said without. */
@@ -309,8 +313,11 @@ static struct acl *acl_unknown(struct links *links, int fd, const struct addr *p
 static void conn_link(struct conn *conn, struct links *links, struct acl *acl)
 {
 	if (acl->conn)
-		conn_link_gone(acl->conn, 0); /* one channel a link: the end of the other was missed */
-	acl->peer = conn->addr; /* the controller may know it by a private address, the kernel does by this */
+		conn_link_gone(acl->conn,
+		               0); /* one channel a link: the end of the other was missed */
+	timer_stop(&acl->channel);
+	acl->peer =
+		conn->addr; /* the controller may know it by a private address, the kernel does by this */
 	conn->acl = acl;
 	conn->handle = acl->handle;
 	conn->central = acl->central;

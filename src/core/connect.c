@@ -278,7 +278,7 @@ static void no_place(struct attempt *a)
 }
 
 /* The last place may have been taken: those that are with the kernel would come over the configured number. */
-static void check_places(struct links *links)
+void connect_check_places(struct links *links)
 {
 	struct attempt *a;
 
@@ -313,7 +313,7 @@ static void attempt_succeed(struct attempt *a)
 	take_waiters(a, &waiters);
 	attempt_free(a);
 	links->adapter->stats.connects++;
-	check_places(links);
+	connect_check_places(links);
 	adapter_emit_conn(links->adapter, conn);
 	adapter_changed(links->adapter);
 	while ((op = list_first(&waiters, struct op, link))) {
@@ -539,6 +539,8 @@ void connect_link_lost(struct links *links, const struct acl *acl, uint8_t reaso
 
 	if (!a || acl->up_us < a->since_us)
 		return; /* an earlier link's */
+	if (!acl->central && (a->state != ATTEMPT_LINKED || a->handle != acl->handle))
+		return; /* the peer made it */
 	switch ((enum attempt_state)a->state) {
 	case ATTEMPT_PENDING:
 		a->hci_status = reason; /* the channel follows */
@@ -603,6 +605,23 @@ void connect_poke(struct links *links, const struct addr *peer, uint32_t delay_m
 
 	if (a && a->state == ATTEMPT_HELD)
 		timer_start_ms(&a->timer, delay_ms);
+}
+
+void connect_adopt(struct links *links, struct conn *conn)
+{
+	struct attempt *a = attempt_find(links, conn_addr(conn));
+	struct list waiters;
+	struct op *op;
+
+	if (!a)
+		return;
+	take_waiters(a, &waiters);
+	attempt_cancel(
+		a); /* Linux would wait for ever: it scans no more for a peer that has a link */
+	while ((op = list_first(&waiters, struct op, link))) {
+		container_of(op, struct connect_op, op)->conn = conn;
+		op_complete(op, 0);
+	}
 }
 
 void connect_adapter_up(struct links *links)

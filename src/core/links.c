@@ -8,6 +8,7 @@
 
 #include "adapter_priv.h"
 #include "aiobled/hci_pdu.h"
+#include "aiobled/log.h"
 #include "aiobled/mgmt_pdu.h"
 #include "aiobled/result.h"
 #include "links_priv.h"
@@ -86,10 +87,35 @@ void links_acl_gone(struct acl *acl, uint8_t reason)
 	links_settled(links);
 }
 
+/* A peer made it. */
+static void incoming_up(struct links *links, struct acl *acl)
+{
+	acl->established = true; /* we were heard: we answered */
+	if (links_is_full(links, &acl->peer)) {
+		log_debug(links->adapter->name, "one link too many: it is ended");
+		links->adapter->stats.accept_failures++;
+		acl_drop_late(acl);
+		return;
+	}
+	acl_expect_channel(acl);
+	connect_check_places(links);
+}
+
+/* We made it, perhaps for somebody who does not want it any more. */
+static void outgoing_up(struct links *links, struct acl *acl)
+{
+	struct cancelled *cancelled = cancelled_find(links, &acl->peer);
+
+	if (!cancelled)
+		return;
+	cancelled_free(links, cancelled);
+	if (!connect_wants(links, &acl->peer))
+		acl_drop_late(acl);
+}
+
 static void link_up(struct links *links, const struct hcip_conn_complete *cc)
 {
 	struct acl *acl = acl_new(links, cc->handle, &cc->peer, cc->role == HCIP_ROLE_CENTRAL);
-	struct cancelled *cancelled;
 
 	if (!acl)
 		return; /* its conn does without */
@@ -98,15 +124,14 @@ static void link_up(struct links *links, const struct hcip_conn_complete *cc)
 	acl->interval = cc->interval;
 	acl->latency = cc->latency;
 	acl->timeout = cc->timeout;
-	acl->established = cc->role != HCIP_ROLE_CENTRAL; /* we were heard: we answered */
 	adapter_changed(links->adapter);
+	if (acl->central)
+		outgoing_up(links, acl);
+	else
+		incoming_up(links, acl);
+	/* a channel may be there already; those who are told of the link may bring everything down */
 	connect_link_up(links, acl);
-	cancelled = acl->central ? cancelled_find(links, &cc->peer) : NULL;
-	if (!cancelled)
-		return;
-	cancelled_free(links, cancelled);
-	if (!connect_wants(links, &cc->peer) && !acl->conn)
-		acl_drop_late(acl);
+	accept_link_up(links, cc->handle);
 }
 
 static int on_conn_complete(struct links *links, const struct hcip_event *ev)
@@ -278,6 +303,7 @@ int links_attach(struct adapter *adapter)
 	list_init(&links->conns);
 	list_init(&links->cancelled);
 	list_init(&links->stops);
+	accept_init(links);
 	adapter->links = links;
 	return 0;
 }
@@ -297,6 +323,7 @@ void links_detach(struct adapter *adapter)
 
 void links_adapter_up(struct adapter *adapter)
 {
+	accept_up(links_of(adapter));
 	connect_adapter_up(links_of(adapter));
 }
 
@@ -318,6 +345,7 @@ void links_adapter_down(struct adapter *adapter, int err)
 
 	if (!links)
 		return;
+	accept_down(links);
 	connect_fail_all(links, err);
 	end_all(links);
 	while ((c = list_first(&links->cancelled, struct cancelled, link)))
@@ -343,6 +371,7 @@ void links_stop(struct adapter *adapter, struct op *op, uint32_t timeout_ms)
 	struct links *links = links_of(adapter);
 	struct list *at;
 
+	accept_down(links);
 	connect_fail_all(links, -ECANCELED);
 	op_start(op, &links->stops, NULL, timeout_ms);
 	for (at = links->conns.next; at != &links->conns; at = at->next)

@@ -5,7 +5,7 @@
  *  - struct acl (acl.c): a link as the controller tells of it, ours or not, from Connection Complete to Disconnection
  *    Complete. It knows how to end it.
  *  - struct attempt (connect.c): the wish for a link, with everybody who waits for it.
- *  - struct conn (conn.c): a link of ours with a usable ATT channel.
+ *  - struct conn (conn.c): a link with a usable ATT channel, made by an attempt or by a peer (accept.c).
  *
  * links.c owns the lists and distributes the events. The sources of events (sockets, mgmt, raw channel) have no order among
  * each other; each of the three nouns waits briefly for what it lacks, and works without it.
@@ -18,6 +18,7 @@
 
 #include "aiobled/conn.h"
 #include "aiobled/hci_chan.h"
+#include "aiobled/log.h"
 #include "aiobled/mgmt.h"
 
 struct adapter;
@@ -32,6 +33,8 @@ struct attempt;
 #define ACL_DROP_MS 1000 /* mgmt Disconnect that takes longer is helped with HCI Disconnect */
 #define ACL_REASON_MS                                                                              \
 	20 /* mgmt Disconnect is answered: how long the controller's reason is waited for */
+#define ACL_CHANNEL_MS                                                                             \
+	2000 /* a link that a peer made has a channel by then, longer intervals aside; else somebody else has it */
 #define CANCELLED_MAX    64       /* peers remembered whose late link is to be dropped */
 #define CANCELLED_MAX_US 25000000 /* the kernel gives up creating a connection after 20 s */
 #define ESTABLISH_EVENTS                                                                           \
@@ -65,6 +68,16 @@ struct links {
 	/* the last Connection Complete that failed and did not say for whom */
 	uint8_t failure;
 	uint64_t failure_us;
+	/* accept.c: the listener for links that peers make */
+	struct {
+		int fd; /* -1: none */
+		struct loop_io io;
+		struct list waiting;
+		size_t n_waiting;
+		struct timer retry;
+		bool told; /* that it does not work */
+		struct log_limit stolen;
+	} accept;
 };
 
 /* --- acl.c --- */
@@ -82,7 +95,7 @@ struct acl {
 	uint16_t interval, latency, timeout; /* 1.25 ms, events, 10 ms; 0: not known */
 	uint64_t up_us;
 	uint8_t mgmt_reason;
-	struct timer late, verify, slow;
+	struct timer late, verify, slow, channel;
 	struct mgmt_cmd drop_cmd, list_cmd;
 	struct hci_cmd hci_cmd;
 };
@@ -100,6 +113,9 @@ void acl_drop(struct acl *acl);
 
 /** acl_drop_late() - the same, but the kernel may not know yet that the link is up */
 void acl_drop_late(struct acl *acl);
+
+/** acl_expect_channel() - a peer made it: its channel is about to be accepted, or accept_missed() follows */
+void acl_expect_channel(struct acl *acl);
 
 /** acl_disputed() - mgmt says that a link to the peer is down; unless the controller says so too, the kernel is asked */
 void acl_disputed(struct acl *acl, uint8_t mgmt_reason);
@@ -160,6 +176,28 @@ void connect_adapter_up(struct links *links);
 void connect_fail_all(struct links *links, int res);
 bool connect_wants(const struct links *links, const struct addr *peer);
 
+/** connect_adopt() - there is a link to the peer that this side did not make: those who wait for one get it */
+void connect_adopt(struct links *links, struct conn *conn);
+
+/** connect_check_places() - the last place may have been taken: attempts that would come over the configured number fail */
+void connect_check_places(struct links *links);
+
+/* --- accept.c --- */
+
+void accept_init(struct links *links);
+
+/** accept_up() - the adapter is ready: listen */
+void accept_up(struct links *links);
+
+/** accept_down() - listen no more, and close the channels that were not told of */
+void accept_down(struct links *links);
+
+/** accept_link_up() - Connection Complete on @handle: its channel may be waiting */
+void accept_link_up(struct links *links, uint16_t handle);
+
+/** accept_missed() - nobody gave us the channel of @acl */
+void accept_missed(struct acl *acl);
+
 /* --- conn.c --- */
 
 /** conn_new() - @fd is taken also on failure */
@@ -168,6 +206,8 @@ int conn_new(struct links *links, int fd, struct acl *acl, const struct addr *pe
 
 /** conn_join() - @c, live, is told of the link later */
 void conn_join(struct conn *conn, struct connect_op *c);
+
+/** conn_find() - by address or identity; one that is not on its way down if there is any. Return: NULL: none. */
 struct conn *conn_find(struct links *links, const struct addr *peer);
 bool conn_is_leaving(const struct conn *conn);
 void conn_link_gone(struct conn *conn, uint8_t reason);

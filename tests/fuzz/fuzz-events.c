@@ -29,7 +29,8 @@ enum {
 	OP_LEAVE,   /* slot */
 	OP_CHANNEL, /* slot, what */
 	OP_POWER,
-	OP_DROP, /* of a link */
+	OP_DROP,  /* of a link */
+	OP_KNOCK, /* peer, handle: a channel to accept */
 	OPS
 };
 
@@ -97,6 +98,9 @@ int adapter_want(struct adapter *a)
 
 static int far[FDS], near[FDS];
 static int results[FDS];
+static uint16_t handles[FDS];
+static bool queued[FDS]; /* not accepted yet: the near end is still ours */
+static int door = -1;    /* the far end of the listener */
 
 static int fake_connect(const struct kernel *k, const struct addr *local, const struct addr *peer)
 {
@@ -114,10 +118,56 @@ static int fake_connect(const struct kernel *k, const struct addr *local, const 
 			;
 		near[i] = fds[0];
 		far[i] = fds[1];
+		handles[i] = (uint16_t)i;
 		results[i] = 0;
 		return fds[0];
 	}
 	return -EBUSY;
+}
+
+static int fake_listen(const struct kernel *k, const struct addr *local)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	if (door >= 0)
+		close(door);
+	door = fds[1];
+	return fds[0];
+}
+
+static void knock(uint8_t peer, uint8_t handle)
+{
+	int fds[2];
+
+	for (size_t i = 0; i < FDS; i++) {
+		const uint8_t card[2] = {peer, (uint8_t)i};
+
+		if (far[i] >= 0 || queued[i])
+			continue;
+		if (door < 0 || send(door, card, sizeof(card), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			return; /* nobody listens */
+		FUZZ_CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+		                      fds) == 0);
+		near[i] = fds[0];
+		far[i] = fds[1];
+		handles[i] = handle;
+		results[i] = 0;
+		queued[i] = true;
+		return;
+	}
+}
+
+static int fake_accept(const struct kernel *k, int fd, struct addr *ret_peer)
+{
+	uint8_t card[2];
+
+	if (recv(fd, card, sizeof(card), MSG_DONTWAIT) != sizeof(card))
+		return -EAGAIN;
+	queued[card[1]] = false;
+	*ret_peer = (struct addr){{card[0] & 7, 2, 3, 4, 5, 0xc0}, ADDR_RANDOM};
+	return near[card[1]];
 }
 
 static size_t slot_of(int fd)
@@ -135,8 +185,10 @@ static int fake_result(const struct kernel *k, int fd)
 
 static int fake_handle(const struct kernel *k, int fd, uint16_t *ret_handle)
 {
-	*ret_handle = (uint16_t)slot_of(fd);
-	return 0;
+	size_t i = slot_of(fd);
+
+	*ret_handle = handles[i];
+	return results[i]; /* a link that has failed has none */
 }
 
 static int fake_security(const struct kernel *k, int fd, uint8_t *ret_level, uint8_t *ret_key_size)
@@ -148,6 +200,8 @@ static int fake_security(const struct kernel *k, int fd, uint8_t *ret_level, uin
 
 static const struct kernel kernel = {
 	.att_connect = fake_connect,
+	.att_listen = fake_listen,
+	.att_accept = fake_accept,
 	.att_connect_result = fake_result,
 	.att_handle = fake_handle,
 	.att_security = fake_security,
@@ -244,7 +298,9 @@ static void touch_channel(uint8_t slot, uint8_t what)
 		results[i] = -ENOSYS;
 	if (what & 2) {
 		close(far[i]);
-		far[i] = near[i] = -1;
+		far[i] = -1;
+		if (!queued[i])
+			near[i] = -1;
 		return;
 	}
 	while (recv(far[i], junk, sizeof(junk), MSG_DONTWAIT) > 0)
@@ -337,6 +393,10 @@ static bool step(struct rd *r)
 	case OP_DROP:
 		drop_link();
 		return true;
+	case OP_KNOCK:
+		y = rd_u8(r);
+		knock(x, y);
+		return rd_ok(r);
 	}
 	return false;
 }
@@ -372,9 +432,16 @@ static void end(void)
 	FUZZ_CHECK(links_count(&adapter) == 0 && list_empty(conn_links(&adapter)));
 	links_detach(&adapter);
 	scan_detach(&adapter);
-	for (size_t i = 0; i < FDS; i++)
+	for (size_t i = 0; i < FDS; i++) {
 		if (far[i] >= 0)
 			close(far[i]);
+		if (queued[i])
+			close(near[i]);
+		queued[i] = false;
+	}
+	if (door >= 0)
+		close(door);
+	door = -1;
 	adapter.loop = loop_free(adapter.loop);
 }
 

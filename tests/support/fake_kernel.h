@@ -129,7 +129,10 @@ struct fake_link {
 	uint8_t level, key_size;
 };
 
-/* What att_connect(), att_listen(), att_accept() return next, instead of a descriptor; 0: normal. */
+/*
+ * What att_connect(), att_listen(), att_accept() return next, instead of a descriptor; 0: normal. -ECONNABORTED takes a channel
+ * from the queue.
+ */
 void fake_connect_error(struct fake_kernel *fk, int err);
 void fake_listen_error(struct fake_kernel *fk, int err);
 void fake_accept_error(struct fake_kernel *fk, int err);

@@ -273,6 +273,8 @@ int fake_att_accept(const struct kernel *k, int fd, struct addr *ret_peer)
 	struct fake_link *l;
 	int taken;
 
+	if (fk->accept_error && fk->accept_error != -ECONNABORTED)
+		return fk->accept_error; /* the queue stays as it is */
 	taken = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (taken < 0)
 		return -errno;
