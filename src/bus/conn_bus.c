@@ -208,6 +208,8 @@ void conn_bus_added(struct adapter_bus *a, struct conn *conn)
 	props_init(&c->props, a->bus, c->path, CONNECTION_INTERFACE, property_names);
 	holder_init(&c->holder, a->bus, QUOTA_CONNECTIONS, LIFETIME_CALLER, on_released);
 	c->holder.busy = on_busy;
+	if (!conn_is_central(conn))
+		holder_keep(&c->holder); /* the peer's link: it lives as long as the peer wants */
 	list_init(&c->calls);
 	list_init(&c->subs);
 	list_init(&c->write_streams);
@@ -218,6 +220,11 @@ void conn_bus_added(struct adapter_bus *a, struct conn *conn)
 	list_init(&c->observer.link);
 	conn_observe(conn, &c->observer);
 	bus_announce(a->bus, c->path, CONNECTION_INTERFACE);
+}
+
+void conn_bus_inherit(struct conn_bus *c, const struct holder *from)
+{
+	holder_inherit(&c->holder, from, c->name);
 }
 
 struct conn_bus *conn_bus_of(struct adapter_bus *a, const struct conn *conn)

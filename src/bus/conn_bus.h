@@ -20,8 +20,8 @@ struct conn_bus {
 	char name[48]; /* for the log */
 	struct props props;
 	struct holder holder;
-	struct list calls;         /* struct bus_call on this link and everything below it */
-	struct list subs;          /* struct sub_bus, n_subs of them */
+	struct list calls; /* struct bus_call on this link and everything below it */
+	struct list subs;  /* struct sub_bus, n_subs of them */
 	unsigned int n_subs;
 	struct list write_streams; /* struct write_stream */
 };
@@ -31,6 +31,13 @@ void conn_bus_added(struct adapter_bus *a, struct conn *conn);
 
 /** conn_bus_of() - the object of a link, or NULL */
 struct conn_bus *conn_bus_of(struct adapter_bus *a, const struct conn *conn);
+
+/**
+ * conn_bus_inherit() - the link was made by what @from holds: its holders and lifetime are the link's, too
+ *
+ * For a link that a peer made, which stays as long as the peer wants when nobody calls this.
+ */
+void conn_bus_inherit(struct conn_bus *c, const struct holder *from);
 
 /** conn_bus_free() - silently; pending calls are answered */
 void conn_bus_free(struct conn_bus *c);

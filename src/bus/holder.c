@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "aiobled/cleanup.h"
+#include "aiobled/log.h"
 
 #include "bus_priv.h"
 
@@ -125,6 +126,36 @@ int holder_remove(struct holder *h, struct client *client)
 void holder_extend(struct holder *h, enum lifetime lifetime)
 {
 	h->lifetime = MAX(h->lifetime, lifetime);
+	h->kept = h->kept && lifetime != LIFETIME_PERSISTENT;
+}
+
+void holder_keep(struct holder *h)
+{
+	h->lifetime = LIFETIME_PERSISTENT;
+	h->kept = true;
+	timer_stop(&h->expiry);
+}
+
+void holder_inherit(struct holder *h, const struct holder *from, const char *what)
+{
+	bool was_alone = holder_alone(h), passed = false;
+	struct bus_error err;
+	struct holding *g;
+
+	list_for_each (g, &from->holdings, link) {
+		if (holder_add(h, g->client, &err) == 0)
+			continue;
+		passed = true;
+		log_debug(what, "%s cannot hold it, its quota is used up", g->client->name);
+	}
+	if (!was_alone) {
+		holder_extend(h, from->lifetime);
+	} else if (!holder_alone(h) || !passed) {
+		h->lifetime = from->lifetime;
+		h->kept = from->kept;
+	}
+	if (holder_alone(h) && h->lifetime == LIFETIME_LINGER)
+		timer_start_ms(&h->expiry, h->bus->config.linger_ms);
 }
 
 void holder_touch(struct holder *h)

@@ -22,6 +22,7 @@ struct holder {
 	struct bus *bus;
 	enum client_quota quota; /* what a holding counts as */
 	enum lifetime lifetime;
+	bool kept;            /* persistent, but no client wished that */
 	struct list holdings; /* struct holding */
 	struct timer expiry;
 	/* nobody holds it any more and its time is over: end it; may free the holder */
@@ -44,6 +45,17 @@ int holder_remove(struct holder *h, struct client *client);
 
 /** holder_extend() - a second wish for its lifetime: the longer one counts */
 void holder_extend(struct holder *h, enum lifetime lifetime);
+
+/** holder_keep() - without holders it stays: persistent, until holder_inherit() says otherwise */
+void holder_keep(struct holder *h);
+
+/**
+ * holder_inherit() - the holders of @from hold @h, too, and how long it outlives them is what counts there
+ *
+ * For a kept one that nobody holds; in one that is held already the longer lifetime counts. A client whose quota is used up is
+ * passed over, with a debug line that names @what; when that leaves nobody, @h stays kept.
+ */
+void holder_inherit(struct holder *h, const struct holder *from, const char *what);
 
 /** holder_touch() - somebody called it: a clock that runs starts again */
 void holder_touch(struct holder *h);

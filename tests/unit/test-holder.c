@@ -259,6 +259,119 @@ static void deinit_is_silent(void **state)
 	after(10 * TEST_LINGER_MS, 0);
 }
 
+/* --- what nobody asked for --- */
+
+static void kept_without_anybody(void **state)
+{
+	begin(LIFETIME_CALLER);
+	holder_keep(&h);
+	assert_int_equal(holder_expires_us(&h), 0);
+	after(100 * TEST_LINGER_MS, 0);
+	assert_true(h.kept);
+	hold(&one);
+	holder_extend(&h, LIFETIME_LINGER);
+	assert_int_equal(holder_remove(&h, &one), 0);
+	after(100 * TEST_LINGER_MS, 0);
+	assert_true(h.kept);
+	holder_extend(&h, LIFETIME_PERSISTENT); /* now a client wishes it */
+	assert_false(h.kept);
+}
+
+static void inherits(void **state)
+{
+	static const struct {
+		enum lifetime lifetime;
+		unsigned int at_once, later;
+	} rows[] = {{LIFETIME_CALLER, 1, 1}, {LIFETIME_LINGER, 0, 1}, {LIFETIME_PERSISTENT, 0, 0}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct holder from;
+		struct bus_error err;
+
+		released = 0;
+		holder_init(&from, &bus, QUOTA_SCANNERS, rows[i].lifetime, on_released);
+		assert_int_equal(holder_add(&from, &one, &err), 0);
+		assert_int_equal(holder_add(&from, &two, &err), 0);
+		begin(LIFETIME_CALLER);
+		holder_keep(&h);
+		holder_inherit(&h, &from, "a link");
+		assert_false(h.kept);
+		assert_int_equal(h.lifetime, rows[i].lifetime);
+		holder_deinit(&from); /* each goes its own way from here on */
+		assert_int_equal(one.used[QUOTA_CONNECTIONS], 1);
+		assert_int_equal(one.used[QUOTA_SCANNERS], 0);
+		after(10 * TEST_LINGER_MS, 0);
+		assert_int_equal(holder_remove(&h, &one), 0);
+		after(0, 0);
+		assert_int_equal(holder_remove(&h, &two), 0);
+		after(0, rows[i].at_once);
+		after(TEST_LINGER_MS, rows[i].later);
+		holder_deinit(&h);
+	}
+}
+
+static void inherits_from_nobody(void **state)
+{
+	static const struct {
+		enum lifetime lifetime;
+		unsigned int released;
+	} rows[] = {{LIFETIME_LINGER, 1}, {LIFETIME_PERSISTENT, 0}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct holder from;
+
+		released = 0;
+		holder_init(&from, &bus, QUOTA_SCANNERS, rows[i].lifetime, on_released);
+		begin(LIFETIME_CALLER);
+		holder_keep(&h);
+		holder_inherit(&h, &from, "a link");
+		holder_deinit(&from);
+		after(TEST_LINGER_MS, rows[i].released);
+		holder_deinit(&h);
+	}
+}
+
+static void inherits_what_the_quotas_allow(void **state)
+{
+	struct holder from, full[2];
+	struct bus_error err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(full); i++) {
+		holder_init(&full[i], &bus, QUOTA_CONNECTIONS, LIFETIME_LINGER, on_released);
+		assert_int_equal(holder_add(&full[i], &one, &err), 0);
+	}
+	holder_init(&from, &bus, QUOTA_SCANNERS, LIFETIME_CALLER, on_released);
+	assert_int_equal(holder_add(&from, &one, &err), 0);
+	begin(LIFETIME_CALLER);
+	holder_keep(&h);
+	holder_inherit(&h, &from, "a link");
+	assert_true(holder_alone(&h));
+	assert_true(h.kept); /* the peer's link is not ended for that */
+	after(10 * TEST_LINGER_MS, 0);
+	assert_int_equal(holder_add(&from, &two, &err), 0);
+	holder_inherit(&h, &from, "a link");
+	assert_true(holder_has(&h, &two));
+	assert_int_equal(h.lifetime, LIFETIME_CALLER);
+	holder_deinit(&from);
+	holder_deinit(&full[0]);
+	holder_deinit(&full[1]);
+}
+
+static void inherits_what_is_longer(void **state)
+{
+	struct holder from;
+	struct bus_error err;
+
+	holder_init(&from, &bus, QUOTA_SCANNERS, LIFETIME_CALLER, on_released);
+	assert_int_equal(holder_add(&from, &one, &err), 0);
+	begin(LIFETIME_LINGER);
+	hold(&two);
+	holder_inherit(&h, &from, "a link");
+	assert_true(holder_has(&h, &one));
+	assert_int_equal(h.lifetime, LIFETIME_LINGER);
+	holder_deinit(&from);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -277,6 +390,11 @@ int main(void)
 		T(a_client_that_leaves_lets_go),
 		T(who_holds),
 		T(deinit_is_silent),
+		T(kept_without_anybody),
+		T(inherits),
+		T(inherits_from_nobody),
+		T(inherits_what_the_quotas_allow),
+		T(inherits_what_is_longer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
