@@ -27,6 +27,8 @@ struct adapter_stats {
 	uint64_t reports, reports_dropped;
 	uint64_t connects, connect_failures, connect_retries, disconnects;
 	uint64_t accepts, accept_failures; /* links made by peers; those that came to nothing: one too many, or down at once */
+	uint64_t new_keys; /* of pairings: one each, two of the old kind */
+	uint64_t pairing_failures, pairings_refused; /* refused by us: there is nobody to look at numbers */
 	uint64_t commands, command_timeouts, events_malformed, scan_restarts; /* commands: on the raw HCI channel */
 	uint64_t foreign_changes; /* what other programs did to the adapter: settings, discovery */
 };

@@ -64,7 +64,7 @@ int connect_start(struct adapter *adapter, const struct addr *peer, const struct
 
 struct conn_observer {
 	struct list link;
-	/* mtu, parameters or security changed */
+	/* mtu, parameters, security, identity or bond changed */
 	void (*changed)(struct conn *conn, struct conn_observer *observer);
 	/*
 	 * The link is down: conn_disconnect_reason(). Every GATT operation has been failed with -ENOTCONN before. Observers are
@@ -80,7 +80,13 @@ void conn_observe(struct conn *conn, struct conn_observer *observer);
 void conn_unobserve(struct conn_observer *observer);
 
 struct adapter *conn_adapter(const struct conn *conn);
-const struct addr *conn_addr(const struct conn *conn);
+const struct addr *conn_addr(const struct conn *conn); /* as the kernel knew it when the link came up */
+
+/** conn_identity() - who the peer is: behind a private address when it has told that; NULL: not known */
+const struct addr *conn_identity(const struct conn *conn);
+
+/** conn_bonded() - encrypted, and the key was meant to be kept by both sides */
+bool conn_bonded(const struct conn *conn);
 bool conn_is_central(const struct conn *conn); /* our role */
 bool conn_is_up(const struct conn *conn);
 uint16_t conn_handle(const struct conn *conn);

@@ -176,12 +176,13 @@ static int get_stats(sd_bus *sd, const char *path, const char *interface, const 
 
 	adapter_get_stats(((struct adapter_bus *)data)->adapter, &s);
 	return sd_bus_message_append(
-		m, "a{st}", 13, "reports", s.reports, "reports_dropped", s.reports_dropped,
+		m, "a{st}", 16, "reports", s.reports, "reports_dropped", s.reports_dropped,
 		"connects", s.connects, "connect_failures", s.connect_failures, "connect_retries",
 		s.connect_retries, "accepts", s.accepts, "accept_failures", s.accept_failures,
-		"disconnects", s.disconnects, "commands", s.commands, "command_timeouts",
-		s.command_timeouts, "events_malformed", s.events_malformed, "scan_restarts",
-		s.scan_restarts, "foreign_changes", s.foreign_changes);
+		"new_keys", s.new_keys, "pairing_failures", s.pairing_failures, "pairings_refused",
+		s.pairings_refused, "disconnects", s.disconnects, "commands", s.commands,
+		"command_timeouts", s.command_timeouts, "events_malformed", s.events_malformed,
+		"scan_restarts", s.scan_restarts, "foreign_changes", s.foreign_changes);
 }
 
 /* --- Connect --- */

@@ -37,17 +37,21 @@ enum {
 	P_ENCRYPTED,
 	P_AUTHENTICATED,
 	P_KEY_SIZE,
+	P_BONDED,
+	P_IDENTITY,
 };
 
 static const char *const property_names[] = {
 	"Connected", "Mtu",           "IntervalUs", "Latency", "SupervisionTimeoutMs",
-	"Encrypted", "Authenticated", "KeySize",    NULL,
+	"Encrypted", "Authenticated", "KeySize",    "Bonded",  "Identity",
+	NULL,
 };
 
 /* What was told last. */
 struct conn_seen {
 	uint16_t mtu, interval, latency, timeout;
 	uint8_t level, key_size;
+	bool bonded, identified;
 };
 
 struct conn_object {
@@ -69,6 +73,8 @@ static struct conn_seen look(const struct conn *conn)
 		.timeout = conn_supervision_timeout(conn),
 		.level = conn_security_level(conn),
 		.key_size = conn_key_size(conn),
+		.bonded = conn_bonded(conn),
+		.identified = conn_identity(conn),
 	};
 }
 
@@ -79,7 +85,9 @@ static uint32_t compare(const struct conn_seen *x, const struct conn_seen *y)
 	       (x->latency != y->latency ? 1u << P_LATENCY : 0) |
 	       (x->timeout != y->timeout ? 1u << P_TIMEOUT : 0) |
 	       (x->level != y->level ? 1u << P_ENCRYPTED | 1u << P_AUTHENTICATED : 0) |
-	       (x->key_size != y->key_size ? 1u << P_KEY_SIZE : 0);
+	       (x->key_size != y->key_size ? 1u << P_KEY_SIZE : 0) |
+	       (x->bonded != y->bonded ? 1u << P_BONDED : 0) |
+	       (x->identified != y->identified ? 1u << P_IDENTITY : 0);
 }
 
 static void on_changed(struct conn *conn, struct conn_observer *observer)
@@ -420,6 +428,7 @@ GETTER(latency, "q", conn_latency(c->conn))
 GETTER(timeout, "u", conn_supervision_timeout(c->conn) * 10u)
 GETTER(encrypted, "b", (int)(conn_security_level(c->conn) >= LEVEL_ENCRYPTED))
 GETTER(authenticated, "b", (int)(conn_security_level(c->conn) >= LEVEL_AUTHENTICATED))
+GETTER(bonded, "b", (int)conn_bonded(c->conn))
 GETTER(key_size, "y", conn_key_size(c->conn))
 GETTER(lifetime, "s", lifetime_names[c->holder.lifetime])
 GETTER(expires, "t", holder_expires_us(&c->holder))
@@ -434,24 +443,15 @@ static int get_address(sd_bus *sd, const char *path, const char *interface, cons
 	return sd_bus_message_append_basic(m, 's', addr_format(conn_addr(c->conn), address));
 }
 
-/* A public or static address is an identity; what is behind a private one only a key tells. */
 static int get_identity(sd_bus *sd, const char *path, const char *interface, const char *property,
                         sd_bus_message *m, void *data, sd_bus_error *error)
 {
-	const struct addr *addr = conn_addr(((struct conn_bus *)data)->conn);
+	const struct addr *identity = conn_identity(((struct conn_bus *)data)->conn);
 	char address[ADDR_STR_MAX] = "";
-	enum addr_kind kind = addr_kind(addr);
 
-	if (kind == ADDR_KIND_PUBLIC || kind == ADDR_KIND_STATIC)
-		(void)addr_format(addr, address);
+	if (identity)
+		(void)addr_format(identity, address);
 	return sd_bus_message_append_basic(m, 's', address);
-}
-
-/* No keys are kept yet. */
-static int get_bonded(sd_bus *sd, const char *path, const char *interface, const char *property,
-                      sd_bus_message *m, void *data, sd_bus_error *error)
-{
-	return sd_bus_message_append(m, "b", 0);
 }
 
 static int get_holders(sd_bus *sd, const char *path, const char *interface, const char *property,

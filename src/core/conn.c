@@ -24,6 +24,7 @@ struct conn {
 	struct links *links;
 	struct acl *acl; /* NULL: the link is down */
 	struct addr addr;
+	struct addr identity;         /* zero: not known */
 	struct connect_params params; /* asked for */
 	uint16_t handle;
 	bool central, up;
@@ -142,7 +143,7 @@ static void tell_disconnected(struct conn *conn)
 void conn_end(struct conn *conn, uint8_t reason)
 {
 	struct links *links = conn->links;
-	struct addr addr = conn->addr;
+	struct addr addr = conn->addr, identity = conn->identity;
 	struct connect_op *c;
 	char text[ADDR_STR_MAX];
 
@@ -161,6 +162,7 @@ void conn_end(struct conn *conn, uint8_t reason)
 	conn_free(conn);
 	adapter_changed(links->adapter);
 	connect_poke(links, &addr, 0);
+	connect_poke(links, &identity, 0);
 	links_settled(links);
 }
 
@@ -264,6 +266,17 @@ static void read_security(struct conn *conn)
 	tell_changed(conn);
 }
 
+void conn_set_identity(struct conn *conn, const struct addr *identity)
+{
+	conn->identity = *identity;
+	tell_changed(conn);
+}
+
+void conn_keys_changed(struct conn *conn)
+{
+	tell_changed(conn);
+}
+
 static void on_security(struct timer *t)
 {
 	struct conn *conn = container_of(t, struct conn, security);
@@ -287,7 +300,7 @@ struct conn *conn_find(struct links *links, const struct addr *peer)
 	struct conn *conn, *leaving = NULL;
 
 	list_for_each (conn, &links->conns, link) {
-		if (!addr_equal(&conn->addr, peer))
+		if (!addr_equal(&conn->addr, peer) && !addr_equal(&conn->identity, peer))
 			continue;
 		if (!conn_is_leaving(conn))
 			return conn;
@@ -341,6 +354,8 @@ int conn_new(struct links *links, int fd, struct acl *acl, const struct addr *pe
 		return -ENOMEM;
 	conn->links = links;
 	conn->addr = *peer;
+	if (addr_kind(peer) == ADDR_KIND_PUBLIC || addr_kind(peer) == ADDR_KIND_STATIC)
+		conn->identity = *peer;
 	conn->params = *params;
 	conn->level = 1;
 	list_init(&conn->link);
@@ -376,6 +391,16 @@ struct adapter *conn_adapter(const struct conn *conn)
 const struct addr *conn_addr(const struct conn *conn)
 {
 	return &conn->addr;
+}
+
+const struct addr *conn_identity(const struct conn *conn)
+{
+	return addr_is_any(&conn->identity) ? NULL : &conn->identity;
+}
+
+bool conn_bonded(const struct conn *conn)
+{
+	return conn->level >= 2 && bond_known(conn->links, &conn->identity);
 }
 
 bool conn_is_central(const struct conn *conn)

@@ -252,8 +252,12 @@ void links_mgmt_event(struct adapter *adapter, const struct mgmt_msg *msg)
 	struct acl *acl;
 	uint8_t reason;
 
-	if (!links || msg->code != MGMT_EV_DEVICE_DISCONNECTED)
+	if (!links)
 		return;
+	if (msg->code != MGMT_EV_DEVICE_DISCONNECTED) {
+		bond_mgmt_event(links, msg);
+		return;
+	}
 	if (mgmt_parse_disconnected(msg->data, msg->len, &peer, &reason) < 0) {
 		adapter->stats.events_malformed++;
 		return;
@@ -304,6 +308,7 @@ int links_attach(struct adapter *adapter)
 	list_init(&links->cancelled);
 	list_init(&links->stops);
 	accept_init(links);
+	bond_init(links);
 	adapter->links = links;
 	return 0;
 }
@@ -317,6 +322,7 @@ void links_detach(struct adapter *adapter)
 	links_adapter_down(adapter, -ENODEV);
 	assert(list_empty(&links->conns) && list_empty(&links->attempts));
 	op_fail_all(&links->stops, -ENODEV);
+	bond_deinit(links);
 	free(links);
 	adapter->links = NULL;
 }

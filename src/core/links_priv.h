@@ -57,6 +57,8 @@ struct attempt;
 #define CONNECT_BUSY_MS                                                                            \
 	3000 /* EBUSY for so long is not a socket of ours that is going away: somebody else has the channel */
 
+#define BOND_ANSWERS_MAX 8 /* to the kernel's questions about pairings, at once */
+
 struct links {
 	struct adapter *adapter;
 	struct list acls, attempts, conns;
@@ -78,6 +80,12 @@ struct links {
 		bool told; /* that it does not work */
 		struct log_limit stolen;
 	} accept;
+	/* bond.c */
+	struct {
+		struct list known;
+		size_t n_known;
+		struct mgmt_cmd answers[BOND_ANSWERS_MAX];
+	} bond;
 };
 
 /* --- acl.c --- */
@@ -198,6 +206,17 @@ void accept_link_up(struct links *links, uint16_t handle);
 /** accept_missed() - nobody gave us the channel of @acl */
 void accept_missed(struct acl *acl);
 
+/* --- bond.c --- */
+
+void bond_init(struct links *links);
+void bond_deinit(struct links *links);
+
+/** bond_mgmt_event() - questions about pairings, and news of keys; other events are ignored */
+void bond_mgmt_event(struct links *links, const struct mgmt_msg *msg);
+
+/** bond_known() - is there a key that was to be kept for @identity? */
+bool bond_known(const struct links *links, const struct addr *identity);
+
 /* --- conn.c --- */
 
 /** conn_new() - @fd is taken also on failure */
@@ -213,6 +232,12 @@ bool conn_is_leaving(const struct conn *conn);
 void conn_link_gone(struct conn *conn, uint8_t reason);
 void conn_updated(struct conn *conn);
 void conn_encrypted(struct conn *conn);
+
+/** conn_set_identity() - its private address was resolved */
+void conn_set_identity(struct conn *conn, const struct addr *identity);
+
+/** conn_keys_changed() - conn_bonded() may be something else now */
+void conn_keys_changed(struct conn *conn);
 
 /** conn_end() - tell everybody, free it; not from inside its ATT bearer. @reason: when nothing better is known; 0: neither. */
 void conn_end(struct conn *conn, uint8_t reason);

@@ -145,6 +145,31 @@ static const char *do_incoming(struct fake_daemon *d, char **args)
 	return "";
 }
 
+/* pair N WHAT: "ask", "compare", "passkey", "key", "key-once", "encrypt", "identity ADDRESS" (random) */
+static const char *do_pair(struct fake_daemon *d, char **args)
+{
+	struct fake_link *l = fake_link(d->fk, (size_t)number(args, 1));
+	struct addr identity;
+
+	if (strcmp(args[2], "ask") == 0)
+		fake_link_ask(l, true);
+	else if (strcmp(args[2], "compare") == 0)
+		fake_link_ask(l, false);
+	else if (strcmp(args[2], "passkey") == 0)
+		fake_link_ask_passkey(l);
+	else if (strcmp(args[2], "key") == 0)
+		fake_link_key(l, true);
+	else if (strcmp(args[2], "key-once") == 0)
+		fake_link_key(l, false);
+	else if (strcmp(args[2], "encrypt") == 0)
+		fake_link_encrypt(l, 2, 16);
+	else if (strcmp(args[2], "identity") == 0 && args[3] && addr_parse(args[3], ADDR_RANDOM, &identity) == 0)
+		fake_link_identify(l, &identity);
+	else
+		return "error what";
+	return NULL;
+}
+
 static const char *do_fail(struct fake_daemon *d, char **args)
 {
 	fake_link_fail(fake_link(d->fk, (size_t)number(args, 1)), -(int)number(args, 2), (uint8_t)number(args, 3));
@@ -236,7 +261,7 @@ static const struct {
 	{ "drop", do_drop, 2 },	  { "link", do_link, 1 },	  { "report", do_report, 5 },
 	{ "rule", do_rule, 6 },	  { "scanning", do_scanning, 1 }, { "settings", do_settings, 1 },
 	{ "stop", do_stop, 0 },	  { "rules_clear", do_rules_clear, 0 },
-	{ "incoming", do_incoming, 3 },
+	{ "incoming", do_incoming, 3 }, { "pair", do_pair, 2 },
 };
 
 static const char *run(struct fake_daemon *d, char *line)

@@ -111,6 +111,50 @@ class Incoming(TestCase):
                 s.close()
 
 
+class Pairing(TestCase):
+    async def test_just_works(self):
+        async with Daemon() as d:
+            await d.client.match("type='signal',sender='org.aioble'")
+            number, sock, path = await come(d)
+            p = await d.client.get_all(path, CONNECTION)
+            self.assertEqual((p["Encrypted"], p["Bonded"], p["KeySize"]), (False, False, 0))
+            await d.tell("pair", number, "ask")
+            await d.tell("pair", number, "encrypt")
+            await d.tell("pair", number, "key")
+            await until_property(d, path, "Bonded", True)
+            p = await d.client.get_all(path, CONNECTION)
+            self.assertEqual((p["Encrypted"], p["Authenticated"], p["KeySize"]), (True, False, 16))
+            await until(lambda: changed(d, path).get("Bonded") is True)
+            self.assertEqual(changed(d, path), {**changed(d, path), "Encrypted": True, "KeySize": 16})
+            await d.tell("pair", number, "passkey")
+            await d.tell("pair", number, "compare")
+            stats = await d.client.get(HCI0, ADAPTER, "Stats")
+            self.assertEqual((stats["new_keys"], stats["pairing_failures"], stats["pairings_refused"]), (1, 0, 2))
+            await d.tell("pair", number, "key-once")
+            await until_property(d, path, "Bonded", False)
+            sock.close()
+
+    async def test_the_identity_of_a_private_address(self):
+        async with Daemon() as d:
+            await d.client.match("type='signal',sender='org.aioble'")
+            number, sock, path = await come(d, "49:00:00:00:00:01")
+            p = await d.client.get_all(path, CONNECTION)
+            self.assertEqual((p["Address"], p["Identity"]), ("49:00:00:00:00:01", ""))
+            await d.tell("pair", number, "identity", PHONE)
+            await until(lambda: changed(d, path).get("Identity") == PHONE)
+            self.assertEqual(await d.client.get(path, CONNECTION, "Address"), "49:00:00:00:00:01")
+            self.assertEqual(await d.client.dial(PHONE), path)
+            sock.close()
+
+
+def changed(d, path):
+    """What PropertiesChanged told of the connection, all together."""
+    out = {}
+    for m in d.client.signals("PropertiesChanged", path):
+        out.update(plain(m.body[1]))
+    return out
+
+
 async def until_property(d, path, name, value):
     for _ in range(1000):
         if await d.client.get(path, CONNECTION, name) == value:

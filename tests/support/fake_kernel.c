@@ -261,6 +261,16 @@ static uint8_t do_disconnect(struct fake_adapter *a, const uint8_t *p, size_t le
 	return 0;
 }
 
+static bool has_link(struct fake_adapter *a, const uint8_t *p, size_t len)
+{
+	struct addr peer;
+
+	if (len != 7)
+		return false;
+	peer = addr_from_bytes(p, (uint8_t)(p[6] - 1));
+	return fake_link_by_peer(a->fk, a->index, &peer);
+}
+
 /* Return: status; the return parameters in @out */
 static uint8_t do_command(struct fake_adapter *a, uint16_t opcode, const uint8_t *p, size_t len, uint8_t *out, size_t *ret_len)
 {
@@ -276,6 +286,13 @@ static uint8_t do_command(struct fake_adapter *a, uint16_t opcode, const uint8_t
 	case MGMT_SET_DEF_SYSTEM_CONFIG:
 	case MGMT_LOAD_CONN_PARAMS:
 		return 0;
+	case MGMT_CONFIRM_REPLY:
+	case MGMT_CONFIRM_NEG_REPLY:
+	case MGMT_PASSKEY_NEG_REPLY:
+		status = has_link(a, p, len) ? 0 : MGMT_STATUS_NOT_CONNECTED;
+		memcpy(out, p, MIN(len, 7u));
+		*ret_len = 7;
+		return status;
 	case MGMT_DISCONNECT:
 		status = do_disconnect(a, p, len);
 		memcpy(out, p, MIN(len, 7u));

@@ -168,6 +168,23 @@ void fake_link_tell(struct fake_link *link, const char *order);
 /** fake_link_fail() - it fails: the socket says @err; with a @hci_status, a connection complete with it comes first */
 void fake_link_fail(struct fake_link *link, int err, uint8_t hci_status);
 
+/* --- pairing: the events of mgmt, to be sent in whatever order --- */
+
+/** fake_link_ask() - "may I pair?" when @hint, else a number to compare */
+void fake_link_ask(struct fake_link *link, bool hint);
+
+/** fake_link_ask_passkey() - a number to type */
+void fake_link_ask_passkey(struct fake_link *link);
+
+/** fake_link_key() - New LTK; @store: it is to be kept */
+void fake_link_key(struct fake_link *link, bool store);
+
+/** fake_link_identify() - New IRK: the peer is @identity; the kernel calls it so from here on */
+void fake_link_identify(struct fake_link *link, const struct addr *identity);
+
+/** fake_link_encrypt() - Encryption Change, after the socket's security changed */
+void fake_link_encrypt(struct fake_link *link, uint8_t level, uint8_t key_size);
+
 /** fake_link_drop() - the link ends: HCI and mgmt events, then the socket */
 void fake_link_drop(struct fake_link *link, uint8_t hci_reason);
 

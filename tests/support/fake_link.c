@@ -369,6 +369,71 @@ struct fake_link *fake_link_incoming(struct fake_kernel *fk, uint16_t index, con
 	return l;
 }
 
+/* --- pairing --- */
+
+void fake_link_ask(struct fake_link *l, bool hint)
+{
+	uint8_t buf[12];
+	struct wr w = wr_init(buf, sizeof(buf));
+
+	put_addr7(&w, &l->peer);
+	wr_u8(&w, hint);
+	wr_le32(&w, hint ? 0 : 123456);
+	fake_mgmt_event(l->fk, MGMT_EV_USER_CONFIRM, l->index, buf, wr_len(&w));
+}
+
+void fake_link_ask_passkey(struct fake_link *l)
+{
+	uint8_t buf[7];
+	struct wr w = wr_init(buf, sizeof(buf));
+
+	put_addr7(&w, &l->peer);
+	fake_mgmt_event(l->fk, MGMT_EV_PASSKEY_REQUEST, l->index, buf, wr_len(&w));
+}
+
+void fake_link_key(struct fake_link *l, bool store)
+{
+	uint8_t buf[37];
+	struct wr w = wr_init(buf, sizeof(buf));
+
+	wr_u8(&w, store);
+	put_addr7(&w, &l->peer);
+	wr_u8(&w, 2); /* Secure Connections, unauthenticated */
+	wr_u8(&w, 0);
+	wr_u8(&w, 16);
+	wr_le16(&w, 0);
+	memset(wr_space(&w, 8 + 16), 0x5a, 8 + 16);
+	CHECK(wr_ok(&w));
+	fake_mgmt_event(l->fk, MGMT_EV_NEW_LTK, l->index, buf, wr_len(&w));
+}
+
+void fake_link_identify(struct fake_link *l, const struct addr *identity)
+{
+	uint8_t buf[1 + 6 + 7 + 16];
+	struct wr w = wr_init(buf, sizeof(buf));
+
+	wr_u8(&w, 1);
+	wr_bytes(&w, l->peer.b, 6);
+	put_addr7(&w, identity);
+	memset(wr_space(&w, 16), 0xa5, 16);
+	CHECK(wr_ok(&w));
+	fake_mgmt_event(l->fk, MGMT_EV_NEW_IRK, l->index, buf, wr_len(&w));
+	l->peer = *identity;
+}
+
+void fake_link_encrypt(struct fake_link *l, uint8_t level, uint8_t key_size)
+{
+	uint8_t buf[4];
+	struct wr w = wr_init(buf, sizeof(buf));
+
+	l->level = level;
+	l->key_size = key_size;
+	wr_u8(&w, 0);
+	wr_le16(&w, l->handle);
+	wr_u8(&w, 1);
+	fake_hci_event(l->fk, l->index, HCIP_EV_ENCRYPTION_CHANGE, buf, sizeof(buf));
+}
+
 /* --- failing and ending --- */
 
 void fake_link_fail(struct fake_link *l, int err, uint8_t hci_status)
