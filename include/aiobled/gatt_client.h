@@ -122,9 +122,11 @@ struct gatt_op {
  *
  * What was found stands in gatt_services(); an earlier picture is brought up to date, structs of attributes that are still
  * there stay where they are. Secondary services are looked for only where characteristics outside of the primary ones show
- * that there are some: one without characteristics is found by gatt_discover_included() alone. Read By Group Type (4.4.1), Read By Type over all services at once (4.6.1), Find Information where
- * descriptors can be, neighbouring gaps together (4.7.1); a single handle behind a value that notifies or indicates is its
- * CCCD (3.3.3.3) without being asked for. Included services are not asked for.
+ * that there are some: one without characteristics is found by gatt_discover_included() alone.
+ *
+ * Read By Group Type (4.4.1), Read By Type over all services at once (4.6.1), Find Information where descriptors can be,
+ * neighbouring gaps together (4.7.1); a single handle behind a value that notifies or indicates is its CCCD (3.3.3.3) without
+ * being asked for. Included services are not asked for.
  */
 int gatt_discover_all(struct gatt_client *gc, struct gatt_op *g, uint32_t timeout_ms);
 
