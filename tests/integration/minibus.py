@@ -4,7 +4,8 @@
 Tests must see what a library hides: the order of replies and signals, two calls under way at once, a
 client that dies in the middle or never reads. Nothing happens behind the caller's back: messages are
 read only inside wait_*() and call(), where a Ping is answered, and signals stay in `signals` until
-somebody takes them.
+somebody takes them. Calls of others go to `serve`, when it is set, and those it leaves alone stay in
+`calls` for wait_call() and answer().
 
 Values: integers int, b bool, d float, s o g str, ay bytes, other arrays list, a{..} dict, structs
 tuple, h a descriptor (int, owned by the caller). A variant is read as its value. A variant to be
@@ -18,6 +19,7 @@ import struct
 import time
 
 CALL, REPLY, ERROR, SIGNAL = 1, 2, 3, 4
+NO_REPLY = 1
 PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL, DESTINATION, SENDER, SIGNATURE, FDS = range(1, 10)
 FIXED = {"y": "B", "n": "h", "q": "H", "i": "i", "u": "I", "x": "q", "t": "Q", "d": "d", "h": "I", "b": "I"}
 ALIGNMENT = {"s": 4, "o": 4, "g": 1, "a": 4, "(": 8, "{": 8, "v": 1}
@@ -191,8 +193,9 @@ class Reader:
 class Message:
     """One received message; fields are attributes, body is a list."""
 
-    def __init__(self, kind, serial, fields, body):
+    def __init__(self, kind, flags, serial, fields, body):
         self.kind, self.serial, self.body = kind, serial, body
+        self.wants_reply = kind == CALL and not flags & NO_REPLY
         self.path = fields.get(PATH)
         self.interface = fields.get(INTERFACE)
         self.member = fields.get(MEMBER)
@@ -214,7 +217,8 @@ class Bus:
         self.sock.connect(path["path"] if "path" in path else "\0" + path["abstract"])
         self.buffer, self.fds = bytearray(), []
         self.serial = 0
-        self.replies, self.signals = {}, []
+        self.replies, self.signals, self.calls = {}, [], []
+        self.serve = None  # takes a call, is true when it answered
         self.authenticate()
         self.name = self.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello")[0]
 
@@ -236,35 +240,40 @@ class Bus:
 
     def send(self, dest, path, interface, member, signature="", *args):
         """Send a method call, do not wait; returns the serial for wait_reply()."""
-        body, head = Writer(), Writer()
-        for kind, value in zip(split(signature), args, strict=True):
-            body.value(kind, value)
-        self.serial += 1
         fields = [(PATH, ("o", path)), (MEMBER, ("s", member)), (DESTINATION, ("s", dest))]
         if interface:
             fields.append((INTERFACE, ("s", interface)))
+        return self.put(CALL, fields, signature, args)
+
+    def put(self, kind, fields, signature, args):
+        """Send a message; its serial. Nobody is to answer an answer."""
+        body, head = Writer(), Writer()
+        for item, value in zip(split(signature), args, strict=True):
+            body.value(item, value)
+        self.serial += 1
         if signature:
             fields.append((SIGNATURE, ("g", signature)))
         if body.fds:
             fields.append((FDS, ("u", len(body.fds))))
-        head.data += struct.pack("<cBBBII", b"l", CALL, 0, 1, len(body.data), self.serial)
-        data = self.framed(head, fields) + bytes(body.data)
+        head.data += struct.pack("<cBBBII", b"l", kind, 0 if kind == CALL else NO_REPLY, 1, len(body.data), self.serial)
+        head.value("a(yv)", fields)
+        head.pad(8)
+        data = bytes(head.data + body.data)
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("%di" % len(body.fds), *body.fds))]
         sent = self.sock.sendmsg([data], rights if body.fds else [])
         self.sock.sendall(data[sent:])
         return self.serial
 
-    def framed(self, head, fields):
-        head.value("a(yv)", fields)
-        head.pad(8)
-        return bytes(head.data)
+    def answer(self, call, signature="", *args):
+        """The reply to a call, if it wants one."""
+        if call.wants_reply:
+            self.put(REPLY, [(DESTINATION, ("s", call.sender)), (REPLY_SERIAL, ("u", call.serial))], signature, args)
 
-    def answer_ping(self, call):
-        """What every D-Bus library does by itself, and only while its connection is read."""
-        head = Writer()
-        self.serial += 1
-        head.data += struct.pack("<cBBBII", b"l", REPLY, 1, 1, 0, self.serial)
-        self.sock.sendall(self.framed(head, [(DESTINATION, ("s", call.sender)), (REPLY_SERIAL, ("u", call.serial))]))
+    def refuse(self, call, name="org.freedesktop.DBus.Error.UnknownMethod", text=""):
+        """An error instead."""
+        if call.wants_reply:
+            self.put(ERROR, [(DESTINATION, ("s", call.sender)), (REPLY_SERIAL, ("u", call.serial)), (ERROR_NAME, ("s", name))],
+                     "s", [text])
 
     # Receiving
 
@@ -278,14 +287,14 @@ class Bus:
         end = body_at + body_length
         if len(data) < end:
             return None
-        kind = data[1]
+        kind, flags = data[1], data[2]
         fields = dict(Reader(bytes(data[:body_at]), (), 12).value("a(yv)"))
         count = fields.get(FDS, 0)
         fds, self.fds = self.fds[:count], self.fds[count:]
         reader = Reader(bytes(data[body_at:end]), fds)
         body = [reader.value(item) for item in split(fields.get(SIGNATURE, ""))]
         del data[:end]
-        return Message(kind, serial, fields, body)
+        return Message(kind, flags, serial, fields, body)
 
     def receive(self, deadline):
         """Sort one message more into replies or signals; False when the deadline has passed."""
@@ -307,8 +316,10 @@ class Bus:
             self.replies[message.reply_to] = message
         elif message.kind == SIGNAL:
             self.signals.append(message)
-        elif message.kind == CALL and message.member == "Ping":
-            self.answer_ping(message)
+        elif message.interface == "org.freedesktop.DBus.Peer" and message.member == "Ping":
+            self.answer(message)
+        elif not self.serve or not self.serve(message):
+            self.calls.append(message)
         return True
 
     def wait_reply(self, serial, timeout=30):
@@ -324,15 +335,22 @@ class Bus:
 
     def wait_signal(self, member, timeout=10, path=None, where=None):
         """Take the first matching signal, one that came already included; raises BusTimeout."""
+        return self.wait_message(self.signals, "signal", member, timeout, path, where)
+
+    def wait_call(self, member, timeout=10, path=None, where=None):
+        """Take the first matching call of somebody else, to be answered; raises BusTimeout."""
+        return self.wait_message(self.calls, "call", member, timeout, path, where)
+
+    def wait_message(self, queue, what, member, timeout, path, where):
         deadline, seen = time.monotonic() + timeout, 0
         while True:
-            while seen < len(self.signals):
-                signal = self.signals[seen]
-                if signal.member == member and path in (None, signal.path) and (not where or where(signal)):
-                    return self.signals.pop(seen)
+            while seen < len(queue):
+                message = queue[seen]
+                if message.member == member and path in (None, message.path) and (not where or where(message)):
+                    return queue.pop(seen)
                 seen += 1
             if not self.receive(deadline):
-                raise BusTimeout("no signal %s within %g s" % (member, timeout))
+                raise BusTimeout("no %s %s within %g s" % (what, member, timeout))
 
     def settle(self, seconds=0.3):
         """Take in whatever comes within this time."""

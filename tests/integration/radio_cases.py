@@ -56,8 +56,25 @@ class Mgmt:
         return info[5::-1].hex(":").upper()
 
 
+    def done(self, opcode, index, params=b""):
+        """A command that works, once the controller is through with what it does by itself."""
+        eventually(lambda: self.command(opcode, index, params)[0] == 0, 15, "command %#x of hci%d fails" % (opcode, index), 0.3)
+
+    def power(self, index, on):
+        self.done(MGMT_SET_POWERED, index, bytes([on]))
+
+
 def controller(radio, name):
     return radio.ask("controllers", controller=name)["controllers"][0]
+
+
+def links(radio, index):
+    """Of a controller of the kernel."""
+    return controller(radio, "kernel%d" % index)["links"]
+
+
+def no_links(radio):
+    eventually(lambda: not links(radio, 0) and not links(radio, 1), 15, "a link is left")
 
 
 @contextlib.contextmanager
