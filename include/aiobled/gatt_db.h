@@ -118,7 +118,7 @@ struct gatt_local {
 	uint8_t on_read_fallback;
 	uint8_t read_level, write_level, key_size;
 	uint8_t *value;
-	uint16_t len, max_len;
+	uint16_t len, max_len, size; /* size: of the memory behind value */
 	uint64_t truncated; /* bytes cut off so far */
 	void *data;         /* the owner's */
 };
