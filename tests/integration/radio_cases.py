@@ -11,7 +11,7 @@ import threading
 from aioble_test import *
 
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "radio"))
-from radio import Control, Host, Refused  # noqa: E402, F401 (for the tests)
+from radio import DISCONNECT, DISCONNECTED, Control, Host, Refused  # noqa: E402, F401 (for the tests)
 
 CONTROL, H4, H4_LEGACY = "/run/guest-radio", "/tmp/bt-server-bredrle", "/tmp/bt-server-le"
 AF_BLUETOOTH, BTPROTO_HCI, HCI_CHANNEL_RAW, HCI_CHANNEL_CONTROL = 31, 1, 0, 3

@@ -112,9 +112,9 @@ class Host:
     def send_command(self, opcode, params=b""):
         self.sock.sendall(struct.pack("<BHB", 1, opcode, len(params)) + params)
 
-    def send(self, handle, data):
-        """An L2CAP packet of the fixed channel 0x3e, which is for nobody."""
-        data = struct.pack("<HH", len(data), 0x3E) + data
+    def send(self, handle, data, channel=0x3E):
+        """An L2CAP packet of a fixed channel; 0x3e is for nobody, 4 is ATT."""
+        data = struct.pack("<HH", len(data), channel) + data
         self.sock.sendall(struct.pack("<BHH", 2, handle, len(data)) + data)
 
     def event(self, code, subevent=None):
@@ -126,6 +126,12 @@ class Host:
     def data(self):
         """The next L2CAP packet on that channel."""
         return self.wait(lambda kind, head, body: kind == 2)[2][4:]
+
+    def att(self, handle, pdu):
+        """An ATT request, and the answer, which fits into one packet."""
+        self.send(handle, pdu, 4)
+        return self.wait(lambda kind, head, body: kind == 2 and head == handle and body[2:4] == b"\4\0" and
+                         (body[4] == pdu[0] + 1 or body[4:6] == bytes([1, pdu[0]])))[2][4:]
 
     def advertise(self, data=b"\x02\x01\x06", interval=0x20):
         self.command(ADV_PARAMS, struct.pack("<HHBBB6sBB", interval, interval, 0, 0, 0, bytes(6), 7, 0))
