@@ -145,6 +145,9 @@ void ad_put(struct wr *w, uint8_t type, const void *data, size_t len);
 /** ad_fits() - would a structure with a value of @len bytes still fit? */
 bool ad_fits(const struct wr *w, size_t len);
 
+/** ad_uuid_width() - bytes of a UUID in its shortest form: 2, 4 or 16 */
+unsigned int ad_uuid_width(const struct uuid *uuid);
+
 /**
  * ad_put_uuids() - one complete list of those among @uuids that have exactly this width; nothing
  * when there are none

@@ -286,6 +286,15 @@ struct hcip_conn_updated {
 /** hcip_parse_conn_updated() - LE Connection Update Complete (7.7.65.3) */
 int hcip_parse_conn_updated(const struct hcip_event *ev, struct hcip_conn_updated *ret);
 
+struct hcip_adv_terminated {
+	uint8_t status;  /* 0: a link was made of it */
+	uint8_t adv_handle;
+	uint16_t handle; /* of the link */
+};
+
+/** hcip_parse_adv_terminated() - LE Advertising Set Terminated (7.7.65.18) */
+int hcip_parse_adv_terminated(const struct hcip_event *ev, struct hcip_adv_terminated *ret);
+
 struct hcip_encryption {
 	uint8_t status;
 	uint16_t handle;

@@ -272,6 +272,40 @@ struct mgmt_config16 {
 void mgmt_put_default_config(struct wr *w, uint16_t index, const struct mgmt_config16 *conf,
                              size_t n);
 
+/* Flags of an advertising instance, and in Read Advertising Features those the controller can do. */
+enum mgmt_adv_flag {
+	MGMT_ADV_CONNECTABLE = 1u << 0,
+	MGMT_ADV_SECONDARY_1M = 1u << 7, /* offered only where the kernel uses the extended commands */
+	MGMT_ADV_SECONDARY_2M = 1u << 8,
+	MGMT_ADV_SECONDARY_CODED = 1u << 9,
+	MGMT_ADV_CAN_SET_TX_POWER = 1u << 10,
+	MGMT_ADV_HAS_DURATION = 1u << 12, /* of the parameters, these are given */
+	MGMT_ADV_HAS_TIMEOUT = 1u << 13,
+	MGMT_ADV_HAS_INTERVALS = 1u << 14,
+	MGMT_ADV_HAS_TX_POWER = 1u << 15,
+	MGMT_ADV_HAS_SCAN_RSP = 1u << 16, /* scan response data will follow */
+};
+
+#define MGMT_ADV_DATA_MAX 251 /* of the length bytes in Add Extended Advertising Data, what the kernel takes */
+
+struct mgmt_adv_params {
+	uint8_t instance;
+	uint32_t flags;                      /* enum mgmt_adv_flag */
+	uint16_t duration, timeout;          /* seconds */
+	uint32_t min_interval, max_interval; /* 0.625 ms */
+	int8_t tx_dbm;
+};
+
+/** mgmt_put_adv_params() - Add Extended Advertising Parameters: makes the instance, or sets it up anew without data */
+void mgmt_put_adv_params(struct wr *w, uint16_t index, const struct mgmt_adv_params *params);
+
+/** mgmt_put_adv_data() - Add Extended Advertising Data: puts the instance on the air, or changes what it says */
+void mgmt_put_adv_data(struct wr *w, uint16_t index, uint8_t instance, const uint8_t *adv, size_t adv_len,
+                       const uint8_t *rsp, size_t rsp_len);
+
+/** mgmt_put_adv_remove() - Remove Advertising; @instance 0: all */
+void mgmt_put_adv_remove(struct wr *w, uint16_t index, uint8_t instance);
+
 /* --- answers --- */
 
 struct mgmt_version {
@@ -344,7 +378,20 @@ int mgmt_parse_conn_info(const uint8_t *data, size_t len, struct mgmt_conn_info 
  * Request, Device Unpaired */
 int mgmt_parse_addr(const uint8_t *data, size_t len, struct addr *ret);
 
+struct mgmt_adv_features {
+	uint32_t flags; /* enum mgmt_adv_flag */
+	uint8_t max_adv_len, max_rsp_len;
+	uint8_t max_instances;
+	uint32_t instances; /* there are now: bit n stands for number n; those above 31 are passed over */
+};
+
+/** mgmt_parse_adv_features() - Read Advertising Features */
+int mgmt_parse_adv_features(const uint8_t *data, size_t len, struct mgmt_adv_features *ret);
+
 /* --- events --- */
+
+/** mgmt_parse_adv_instance() - Advertising Added, Advertising Removed */
+int mgmt_parse_adv_instance(const uint8_t *data, size_t len, uint8_t *ret_instance);
 
 /** mgmt_parse_ext_index() - Extended Index Added or Removed; the index itself stands in the header
  */

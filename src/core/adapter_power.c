@@ -103,15 +103,20 @@ static void on_off(struct op *op, _unused_ int res)
 	stop_ended(container_of(op, struct adapter, stopping.off));
 }
 
-/* Links and scan have ended: the radio as we found it. */
+/* Advertisers, links and scan have ended: the radio as we found it. */
 static void stop_continue(struct adapter *a)
 {
-	if (op_live(&a->stopping.links) || op_live(&a->stopping.scan))
+	if (op_live(&a->stopping.advs) || op_live(&a->stopping.links) || op_live(&a->stopping.scan))
 		return;
 	if (a->found_powered || !(a->settings & MGMT_SETTING_POWERED))
 		stop_ended(a);
 	else
 		power_off(a, &a->stopping.off, 0);
+}
+
+static void on_advs_stopped(struct op *op, _unused_ int res)
+{
+	stop_continue(container_of(op, struct adapter, stopping.advs));
 }
 
 static void on_links_stopped(struct op *op, _unused_ int res)
@@ -133,12 +138,14 @@ void adapter_stop(struct adapter *a)
 		stop_continue(a);
 		return;
 	}
+	adv_stop_all(a, &a->stopping.advs);
 	links_stop(a, &a->stopping.links, STOP_LINKS_MS);
 	scan_stop(a, &a->stopping.scan);
 }
 
 void adapter_stop_init(struct adapter *a)
 {
+	op_init(&a->stopping.advs, a->loop, on_advs_stopped);
 	op_init(&a->stopping.links, a->loop, on_links_stopped);
 	op_init(&a->stopping.scan, a->loop, on_scan_stopped);
 	op_init(&a->stopping.off, a->loop, on_off);
@@ -146,6 +153,7 @@ void adapter_stop_init(struct adapter *a)
 
 void adapter_stop_cancel(struct adapter *a)
 {
+	op_drop(&a->stopping.advs);
 	op_drop(&a->stopping.links);
 	op_drop(&a->stopping.scan);
 	op_drop(&a->stopping.off);

@@ -336,6 +336,28 @@ static int judge_le_states(struct adapter *a, int res, const uint8_t *data, size
 	return 0;
 }
 
+/* --- steps: advertising --- */
+
+static int run_adv_features(struct adapter *a)
+{
+	return mgmt_send(a->mgmt, &a->bringup.mgmt, MGMT_READ_ADV_FEATURES, a->index, NULL, 0,
+	                 MGMT_TIMEOUT_MS);
+}
+
+static int judge_adv_features(struct adapter *a, int res, const uint8_t *data, size_t len)
+{
+	struct mgmt_adv_features f;
+
+	if (res)
+		return judge_status(a, res, data, len);
+	if (mgmt_parse_adv_features(data, len, &f) < 0)
+		return -EBADMSG;
+	a->adv_flags = f.flags;
+	a->adv_max = f.max_instances;
+	a->adv_found = f.instances;
+	return 0;
+}
+
 /* --- the sequences --- */
 
 #define SET(label, op, val, setting, ...)                                                          \
@@ -387,6 +409,10 @@ const struct bringup_step bringup_up_steps[] = {
 	{.name = "HCI LE Read Supported States",
          .run = run_le_states,
          .judge = judge_le_states,
+         .optional = true},
+	{.name = "Read Advertising Features",
+         .run = run_adv_features,
+         .judge = judge_adv_features,
          .optional = true},
 	{0},
 };

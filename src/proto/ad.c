@@ -325,7 +325,7 @@ void ad_put(struct wr *w, uint8_t type, const void *data, size_t len)
 		wr_bytes(w, data, len);
 }
 
-static unsigned int shortest_width(const struct uuid *u)
+unsigned int ad_uuid_width(const struct uuid *u)
 {
 	if (uuid_is16(u, NULL))
 		return 2;
@@ -335,7 +335,7 @@ static unsigned int shortest_width(const struct uuid *u)
 /* The shortest form, as it stands in a list; ATT has no 32-bit form, advertising data has. */
 static void put_shortest(struct wr *w, const struct uuid *u)
 {
-	unsigned int width = shortest_width(u);
+	unsigned int width = ad_uuid_width(u);
 
 	wr_bytes(w, width == 16 ? u->b : u->b + 12, width);
 }
@@ -346,11 +346,11 @@ void ad_put_uuids(struct wr *w, unsigned int width, const struct uuid *uuids, si
 	size_t count = 0;
 
 	for (size_t i = 0; i < n; i++)
-		count += shortest_width(&uuids[i]) == width;
+		count += ad_uuid_width(&uuids[i]) == width;
 	if (count == 0 || !put_head(w, type, count * width))
 		return;
 	for (size_t i = 0; i < n; i++) {
-		if (shortest_width(&uuids[i]) == width)
+		if (ad_uuid_width(&uuids[i]) == width)
 			put_shortest(w, &uuids[i]);
 	}
 }
@@ -383,7 +383,7 @@ void ad_put_manufacturer(struct wr *w, uint16_t company, const uint8_t *data, si
 
 void ad_put_service_data(struct wr *w, const struct uuid *uuid, const uint8_t *data, size_t len)
 {
-	unsigned int width = shortest_width(uuid);
+	unsigned int width = ad_uuid_width(uuid);
 	uint8_t type = width == 2   ? AD_SERVICE_DATA16
 	               : width == 4 ? AD_SERVICE_DATA32
 	                            : AD_SERVICE_DATA128;

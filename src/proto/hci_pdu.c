@@ -379,6 +379,20 @@ int hcip_parse_encryption(const struct hcip_event *ev, struct hcip_encryption *r
 	return 0;
 }
 
+/* LE Advertising Set Terminated: status 1, advertising handle 1, connection handle 2, events 1 */
+int hcip_parse_adv_terminated(const struct hcip_event *ev, struct hcip_adv_terminated *ret)
+{
+	struct rd r = open_event(ev, HCIP_EV_LE_META, HCIP_LE_ADV_SET_TERMINATED);
+	struct hcip_adv_terminated t = {.status = rd_u8(&r)};
+
+	t.adv_handle = rd_u8(&r);
+	t.handle = rd_handle(&r);
+	if (!rd_ok(&r))
+		return -EBADMSG;
+	*ret = t;
+	return 0;
+}
+
 int hcip_parse_hardware_error(const struct hcip_event *ev, uint8_t *ret_code)
 {
 	struct rd r = open_event(ev, HCIP_EV_HARDWARE_ERROR, 0);

@@ -196,6 +196,42 @@ void mgmt_put_default_config(struct wr *w, uint16_t index, const struct mgmt_con
 	end_cmd(w, &len_at);
 }
 
+/* Add Extended Advertising Parameters: instance 1, flags 4, duration 2, timeout 2, min 4, max 4, tx power 1 */
+void mgmt_put_adv_params(struct wr *w, uint16_t index, const struct mgmt_adv_params *p)
+{
+	struct wr len_at = begin_cmd(w, MGMT_ADD_EXT_ADV_PARAMS, index);
+
+	wr_u8(w, p->instance);
+	wr_le32(w, p->flags);
+	wr_le16(w, p->duration);
+	wr_le16(w, p->timeout);
+	wr_le32(w, p->min_interval);
+	wr_le32(w, p->max_interval);
+	wr_u8(w, (uint8_t)p->tx_dbm);
+	end_cmd(w, &len_at);
+}
+
+/* Add Extended Advertising Data: instance 1, lengths 1 and 1, advertising data, scan response */
+void mgmt_put_adv_data(struct wr *w, uint16_t index, uint8_t instance, const uint8_t *adv, size_t adv_len,
+                       const uint8_t *rsp, size_t rsp_len)
+{
+	struct wr len_at = begin_cmd(w, MGMT_ADD_EXT_ADV_DATA, index);
+
+	if (adv_len > UINT8_MAX || rsp_len > UINT8_MAX)
+		w->bad = true;
+	wr_u8(w, instance);
+	wr_u8(w, (uint8_t)adv_len);
+	wr_u8(w, (uint8_t)rsp_len);
+	wr_bytes(w, adv, adv_len);
+	wr_bytes(w, rsp, rsp_len);
+	end_cmd(w, &len_at);
+}
+
+void mgmt_put_adv_remove(struct wr *w, uint16_t index, uint8_t instance)
+{
+	mgmt_put_mode(w, MGMT_REMOVE_ADVERTISING, index, instance);
+}
+
 /* --- answers --- */
 
 /* Read Management Version Information: version 1, revision 2 */
@@ -389,7 +425,38 @@ int mgmt_parse_addr(const uint8_t *data, size_t len, struct addr *ret)
 	return rd_addr(&r, ret) ? 0 : -EBADMSG;
 }
 
+/* Read Advertising Features: flags 4, maxima of data 1, scan response 1, instances 1; count 1, instances 1 each */
+int mgmt_parse_adv_features(const uint8_t *data, size_t len, struct mgmt_adv_features *ret)
+{
+	struct rd r = rd_init(data, len);
+	struct mgmt_adv_features f = {.flags = rd_le32(&r)};
+	uint8_t n, instance;
+
+	f.max_adv_len = rd_u8(&r);
+	f.max_rsp_len = rd_u8(&r);
+	f.max_instances = rd_u8(&r);
+	n = rd_u8(&r);
+	while (n-- > 0 && rd_ok(&r)) {
+		instance = rd_u8(&r);
+		if (instance < 32)
+			f.instances |= 1u << instance;
+	}
+	if (!rd_ok(&r))
+		return -EBADMSG;
+	*ret = f;
+	return 0;
+}
+
 /* --- events --- */
+
+/* Advertising Added, Removed: instance 1 */
+int mgmt_parse_adv_instance(const uint8_t *data, size_t len, uint8_t *ret_instance)
+{
+	if (len < 1)
+		return -EBADMSG;
+	*ret_instance = data[0];
+	return 0;
+}
 
 /* Extended Index Added, Removed: type 1, bus 1 */
 int mgmt_parse_ext_index(const uint8_t *data, size_t len, uint8_t *ret_type, uint8_t *ret_bus)
