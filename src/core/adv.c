@@ -185,13 +185,9 @@ static bool payload_fits(const struct adv_payload *p, bool extended)
 	return p->adv_len <= AD_LEGACY_MAX && p->rsp_len <= AD_LEGACY_MAX;
 }
 
-static int check_params(struct adapter *a, const struct adv_params *p,
-                        const struct adv_payload *payload)
+/* What the adapter can do, as far as that is known. */
+static int check_room(struct adapter *a, const struct adv_params *p)
 {
-	if (p->interval_us < ADV_INTERVAL_US_MIN || p->interval_us > ADV_INTERVAL_US_MAX)
-		return -EINVAL;
-	if (!payload_fits(payload, p->extended))
-		return -EMSGSIZE;
 	if (p->extended && a->state == ADAPTER_READY && !adv_extended(a))
 		return -EOPNOTSUPP;
 	if (adv_count(a) >= ADVERTISERS_MAX || (adv_max(a) && adv_count(a) >= adv_max(a)))
@@ -204,12 +200,16 @@ int adv_new(struct adapter *adapter, const struct adv_params *params,
             struct op *op, uint32_t timeout_ms, struct adv **ret)
 {
 	struct adv *adv;
-	int r = check_params(adapter, params, payload);
+	int r;
 
-	if (r < 0)
-		return r;
+	if (params->interval_us < ADV_INTERVAL_US_MIN || params->interval_us > ADV_INTERVAL_US_MAX)
+		return -EINVAL;
+	if (!payload_fits(payload, params->extended))
+		return -EMSGSIZE;
 	r = adapter_want(adapter);
-	if (r < 0 && r != -EAGAIN)
+	if (r == 0 || r == -EAGAIN)
+		r = check_room(adapter, params);
+	if (r < 0)
 		return r;
 	adv = calloc(1, sizeof(*adv));
 	if (!adv)

@@ -278,6 +278,8 @@ static uint8_t do_command(struct fake_adapter *a, uint16_t opcode, const uint8_t
 	struct wr w;
 
 	*ret_len = 0;
+	if (fake_adv_is_command(opcode))
+		return fake_adv_command(a, opcode, p, len, out, ret_len);
 	switch (opcode) {
 	case MGMT_READ_INFO:
 		*ret_len = put_info(a, out, 300);
@@ -363,8 +365,10 @@ static void on_command(struct fake_kernel *fk, uint16_t opcode, uint16_t index, 
 			wr_le32(&w, before);
 		}
 	}
-	if (before & ~a->settings & MGMT_SETTING_POWERED)
+	if (before & ~a->settings & MGMT_SETTING_POWERED) {
 		fake_links_end(fk, index);
+		fake_adv_power_off(a);
+	}
 	reply(fk, rule, opcode, index, status, out, out_len);
 }
 
@@ -492,7 +496,8 @@ void fake_adapter_plug(struct fake_kernel *fk, uint16_t index, const struct fake
 
 		if (a->present)
 			continue;
-		*a = (struct fake_adapter){ .fk = fk, .present = true, .index = index, .hci = -1, .extended = c->extended };
+		*a = (struct fake_adapter){ .fk = fk, .present = true, .index = index, .hci = -1, .extended = c->extended,
+					    .adv_sets = c->adv_sets ? c->adv_sets : 3 };
 		memcpy(a->addr, addr.b, 6);
 		a->supported = c->supported ? c->supported : DUAL_MODE;
 		a->settings = c->settings;
@@ -521,6 +526,7 @@ void fake_adapter_set(struct fake_kernel *fk, uint16_t index, uint32_t settings)
 	if (before & ~settings & MGMT_SETTING_POWERED) {
 		a->scanning = false;
 		fake_links_end(fk, index);
+		fake_adv_power_off(a);
 	}
 	if (before != settings)
 		new_settings(a);

@@ -37,7 +37,8 @@ struct fake_controller {
 	const char *addr;       /* public; NULL: none */
 	uint32_t supported;     /* 0: everything a dual-mode controller has */
 	uint32_t settings;      /* current; default 0 */
-	bool extended;          /* has the extended scan commands */
+	bool extended;          /* has the extended scan and advertising commands */
+	uint8_t adv_sets;       /* instances of advertising; 0: three */
 };
 
 /** fake_adapter_plug() - appears as hci@index; announced when somebody listens */
@@ -110,6 +111,45 @@ void fake_hci_break(struct fake_kernel *fk, uint16_t index); /* the raw channel 
 /* An advertising report with the flavour of the controller; @data up to 31 bytes; @evtype as in the legacy event. */
 void fake_report(struct fake_kernel *fk, uint16_t index, uint8_t evtype, const struct addr *addr, int8_t rssi_dbm,
 		 const void *data, size_t len);
+
+/* --- advertising --- */
+
+#define FAKE_ADVS_MAX 8
+
+/* An instance as the kernel keeps it. */
+struct fake_adv {
+	uint8_t instance; /* 0: none */
+	bool complete;    /* has data */
+	bool on_air;
+	uint32_t flags, min_interval, max_interval;
+	uint16_t duration;
+	int8_t tx_dbm;
+	uint8_t adv[255], rsp[255];
+	size_t adv_len, rsp_len;
+	uint16_t link; /* the link that took it off the air, whose end brings it back; 0xffff: none */
+};
+
+/** fake_adv() - by number, or NULL */
+const struct fake_adv *fake_adv(const struct fake_kernel *fk, uint16_t index, uint8_t instance);
+
+/** fake_advs() - how many there are; fake_advs_on_air() - of them, how many are heard */
+unsigned int fake_advs(const struct fake_kernel *fk, uint16_t index);
+unsigned int fake_advs_on_air(const struct fake_kernel *fk, uint16_t index);
+
+/** fake_adv_add(), fake_adv_remove() - by another program, with the event; an instance that is there is replaced */
+void fake_adv_add(struct fake_kernel *fk, uint16_t index, uint8_t instance);
+void fake_adv_remove(struct fake_kernel *fk, uint16_t index, uint8_t instance);
+
+/** fake_adv_leave() - an instance that is there already, of nobody: no event */
+void fake_adv_leave(struct fake_kernel *fk, uint16_t index, uint8_t instance);
+
+/**
+ * fake_adv_taken() - what a controller does when a central connects to @instance
+ *
+ * The instance is off the air (all of them when the controller has no sets) until the link ends; controllers with sets send LE
+ * Advertising Set Terminated. The link itself: fake_link_incoming(), before.
+ */
+void fake_adv_taken(struct fake_kernel *fk, uint16_t index, uint8_t instance, uint16_t handle);
 
 /* --- links --- */
 

@@ -480,6 +480,7 @@ void fake_link_drop(struct fake_link *l, uint8_t hci_reason)
 {
 	CHECK(l->state == FAKE_LINK_UP);
 	send_disconnected(l, hci_reason);
+	fake_adv_link_down(l->fk, l->index, l->handle);
 	end(l, -ECONNRESET);
 }
 

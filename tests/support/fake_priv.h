@@ -28,6 +28,8 @@ struct fake_adapter {
 	struct loop_io hci_io;
 	uint8_t scan_params[64];
 	size_t scan_params_len;
+	uint8_t adv_sets;
+	struct fake_adv advs[FAKE_ADVS_MAX];
 };
 
 /* An answer held back by a rule. */
@@ -93,3 +95,9 @@ void fake_links_end(struct fake_kernel *fk, uint16_t index);
 /* By handle or address: the link that is up, or NULL */
 struct fake_link *fake_link_by_handle(struct fake_kernel *fk, uint16_t index, uint16_t handle);
 struct fake_link *fake_link_by_peer(struct fake_kernel *fk, uint16_t index, const struct addr *peer);
+
+/* Mgmt commands about advertising. Return: status; *@ret_len bytes of return parameters in @out. */
+bool fake_adv_is_command(uint16_t opcode);
+uint8_t fake_adv_command(struct fake_adapter *a, uint16_t opcode, const uint8_t *p, size_t len, uint8_t *out, size_t *ret_len);
+void fake_adv_link_down(struct fake_kernel *fk, uint16_t index, uint16_t handle);
+void fake_adv_power_off(struct fake_adapter *a);

@@ -89,6 +89,7 @@ static void healthy_controller(void **state)
 		HCIP_READ_LOCAL_COMMANDS,
 		HCIP_LE_READ_LOCAL_FEATURES,
 		HCIP_LE_READ_STATES,
+		MGMT_READ_ADV_FEATURES,
 	};
 	const uint16_t *log;
 	char text[ADDR_STR_MAX];
