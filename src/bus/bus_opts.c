@@ -145,6 +145,14 @@ static int store_uuid(const struct opt *o, const char *s, struct uuid *ret, stru
 	return uuid_parse(s, ret) < 0 ? bus_arg_error(err, o->key, "is no UUID") : 0;
 }
 
+static int store_text(const struct opt *o, const char *s, void *field, struct bus_error *err)
+{
+	if (strlen(s) > (size_t)o->max)
+		return bus_arg_error(err, o->key, "is too long");
+	*(const char **)field = s;
+	return 0;
+}
+
 static int store_string(sd_bus_message *m, const struct opt *o, char type, void *field,
                         struct bus_error *err)
 {
@@ -157,6 +165,8 @@ static int store_string(sd_bus_message *m, const struct opt *o, char type, void 
 		return bus_arg_error(err, o->key, "cannot be read");
 	if (o->type == OPT_ENUM)
 		return store_enum(o, s, field, err);
+	if (o->type == OPT_TEXT)
+		return store_text(o, s, field, err);
 	uuid->given = true;
 	return store_uuid(o, s, &uuid->uuid, err);
 }
@@ -227,6 +237,47 @@ static int store_list(sd_bus_message *m, const struct opt *o, const char *sig, v
 	                                            : 0;
 }
 
+static int store_bytes(sd_bus_message *m, const struct opt *o, const char *sig, void *field,
+                       struct bus_error *err)
+{
+	struct opt_bytes *bytes = field;
+	const void *p = NULL;
+	const char *s;
+
+	bytes->given = true;
+	if (strcmp(sig, "s") == 0) {
+		if (sd_bus_message_read_basic(m, 's', &s) <= 0)
+			return bus_arg_error(err, o->key, "cannot be read");
+		bytes->v = (const uint8_t *)s;
+		bytes->n = strlen(s);
+		return 0;
+	}
+	if (strcmp(sig, "ay") != 0)
+		return bus_arg_error(err, o->key, "must be an array of bytes or a string");
+	if (sd_bus_message_read_array(m, 'y', &p, &bytes->n) < 0)
+		return bus_arg_error(err, o->key, "cannot be read");
+	bytes->v = p;
+	return 0;
+}
+
+int bus_dicts_read(sd_bus_message *m, const char *key,
+                   int (*each)(sd_bus_message *m, void *dst, struct bus_error *err), void *dst,
+                   struct bus_error *err)
+{
+	int r;
+
+	if (sd_bus_message_enter_container(m, 'a', "a{sv}") < 0)
+		return bus_arg_error(err, key, "cannot be read");
+	while ((r = sd_bus_message_at_end(m, false)) == 0) {
+		r = each(m, dst, err);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0 || sd_bus_message_exit_container(m) < 0)
+		return bus_arg_error(err, key, "cannot be read");
+	return 0;
+}
+
 static int store(sd_bus_message *m, const struct opt *o, const char *sig, void *dst,
                  struct bus_error *err)
 {
@@ -244,18 +295,25 @@ static int store(sd_bus_message *m, const struct opt *o, const char *sig, void *
 		return store_integer(m, o, basic, field, err);
 	case OPT_ENUM:
 	case OPT_UUID:
+	case OPT_TEXT:
 		return store_string(m, o, basic, field, err);
 	case OPT_UUIDS:
 	case OPT_ADDRS:
 	case OPT_NAMES:
 	case OPT_U16S:
 		return store_list(m, o, sig, field, err);
+	case OPT_BYTES:
+		return store_bytes(m, o, sig, field, err);
+	case OPT_DICTS:
+		if (strcmp(sig, "aa{sv}") != 0)
+			return bus_arg_error(err, o->key, "must be an array of dictionaries");
+		return bus_dicts_read(m, o->key, o->each, dst, err);
 	}
 	return bus_arg_error(err, o->key, "is not known");
 }
 
 static int read_entry(sd_bus_message *m, const struct opt *table, size_t n, void *dst,
-                      uint32_t *met, struct bus_error *err)
+                      const char *unknown, uint32_t *met, struct bus_error *err)
 {
 	const char *key, *sig;
 	char type;
@@ -269,7 +327,7 @@ static int read_entry(sd_bus_message *m, const struct opt *table, size_t n, void
 		if (strcmp(key, table[i].key) == 0)
 			break;
 	if (i == n)
-		return bus_arg_error(err, key, "is not an option of this method");
+		return bus_arg_error(err, key, unknown);
 	if (*met & 1u << i)
 		return bus_arg_error(err, key, "is given twice");
 	*met |= 1u << i;
@@ -281,8 +339,8 @@ static int read_entry(sd_bus_message *m, const struct opt *table, size_t n, void
 	return sd_bus_message_exit_container(m) < 0 ? bus_arg_error(err, key, "cannot be read") : 0;
 }
 
-int bus_opts_read(sd_bus_message *m, const struct opt *table, size_t n, void *dst,
-                  struct bus_error *err)
+int bus_dict_read(sd_bus_message *m, const struct opt *table, size_t n, void *dst,
+                  const char *unknown, struct bus_error *err)
 {
 	uint32_t met = 0;
 	int r;
@@ -290,7 +348,7 @@ int bus_opts_read(sd_bus_message *m, const struct opt *table, size_t n, void *ds
 	if (sd_bus_message_enter_container(m, 'a', "{sv}") < 0)
 		return bus_arg_error(err, "options", "must be a{sv}");
 	while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-		r = read_entry(m, table, n, dst, &met, err);
+		r = read_entry(m, table, n, dst, unknown, &met, err);
 		if (r < 0)
 			return r;
 		if (sd_bus_message_exit_container(m) < 0)
@@ -299,4 +357,10 @@ int bus_opts_read(sd_bus_message *m, const struct opt *table, size_t n, void *ds
 	if (r < 0 || sd_bus_message_exit_container(m) < 0)
 		return bus_arg_error(err, "options", "cannot be read");
 	return 0;
+}
+
+int bus_opts_read(sd_bus_message *m, const struct opt *table, size_t n, void *dst,
+                  struct bus_error *err)
+{
+	return bus_dict_read(m, table, n, dst, "is not an option of this method", err);
 }

@@ -32,6 +32,9 @@ enum opt_type {
 	OPT_ADDRS, /* struct opt_addrs; type 0xff */
 	OPT_NAMES, /* struct opt_names: views into the message */
 	OPT_U16S,  /* struct opt_u16s */
+	OPT_TEXT,  /* const char *: a view into the message; at most @max bytes */
+	OPT_BYTES, /* struct opt_bytes: an array of bytes, or the UTF-8 of a string; a view into the message */
+	OPT_DICTS, /* aa{sv}: @each reads them one by one */
 };
 
 struct opt_uuid {
@@ -59,12 +62,20 @@ struct opt_u16s {
 	uint16_t v[OPTS_LIST_MAX];
 };
 
+struct opt_bytes {
+	bool given;
+	size_t n;
+	const uint8_t *v;
+};
+
 struct opt {
 	const char *key;
 	enum opt_type type;
 	size_t offset;    /* of the field in the caller's struct, which holds the default before */
 	int64_t min, max; /* integers; both 0: what the type holds */
 	const char *const *names; /* OPT_ENUM; NULL-terminated */
+	/* OPT_DICTS: the next argument of @m is an a{sv}; @dst: the caller's struct. Return: 0, or < 0 with @ret_error. */
+	int (*each)(sd_bus_message *m, void *dst, struct bus_error *ret_error);
 };
 
 /* A row of a table; more members may follow (.min, .max, .names). */
@@ -91,6 +102,15 @@ struct opt {
  */
 int bus_opts_read(sd_bus_message *m, const struct opt *table, size_t n, void *dst,
                   struct bus_error *ret_error);
+
+/** bus_dict_read() - the same for an a{sv} that is no method's options; @unknown: "is not a key of a service" */
+int bus_dict_read(sd_bus_message *m, const struct opt *table, size_t n, void *dst,
+                  const char *unknown, struct bus_error *ret_error);
+
+/** bus_dicts_read() - an aa{sv}, the next argument of @m, which errors call @key */
+int bus_dicts_read(sd_bus_message *m, const char *key,
+                   int (*each)(sd_bus_message *m, void *dst, struct bus_error *ret_error),
+                   void *dst, struct bus_error *ret_error);
 
 /** bus_arg_error() - the argument @key is not what it must be. Return: -EINVAL. */
 int bus_arg_error(struct bus_error *ret, const char *key, const char *text);
