@@ -18,7 +18,7 @@ struct bus_config {
 	const char *address; /* "system", "user", or a D-Bus address */
 	const char *version; /* Manager1.Version; borrowed */
 	uint32_t linger_ms;
-	uint32_t calls, scanners, connections, subscriptions, streams, applications; /* quotas of one client */
+	uint32_t calls, scanners, advertisers, connections, subscriptions, streams, applications; /* quotas of one client */
 };
 
 struct bus_events {

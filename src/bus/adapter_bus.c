@@ -14,6 +14,7 @@
 #include "aiobled/conn.h"
 #include "aiobled/log.h"
 
+#include "adv_bus.h"
 #include "bus_call.h"
 #include "bus_opts.h"
 #include "client.h"
@@ -44,12 +45,14 @@ enum {
 	P_SCANNING,
 	P_LINKS_IN_USE,
 	P_LINKS_MAX,
+	P_ADVERTISERS_IN_USE,
+	P_ADVERTISERS_MAX,
 };
 
 static const char *const property_names[] = {
 	"Address",    "AddressType", "State",        "Reason",       "Conflict",
 	"Powered",    "HciVersion",  "Manufacturer", "ExtendedScan", "Scanning",
-	"LinksInUse", "LinksMax",    NULL,
+	"LinksInUse", "LinksMax",    "AdvertisersInUse", "AdvertisersMax", NULL,
 };
 
 /* What was told last: the engine says "something changed", clients are told what. */
@@ -60,7 +63,7 @@ struct adapter_seen {
 	bool powered, extended, scanning;
 	uint8_t hci_version;
 	uint16_t manufacturer;
-	uint32_t links_in_use, links_max;
+	uint32_t links_in_use, links_max, advertisers_in_use, advertisers_max;
 };
 
 struct adapter_object {
@@ -106,6 +109,8 @@ static struct adapter_seen look(const struct adapter *a)
 		.manufacturer = adapter_manufacturer(a),
 		.links_in_use = adapter_links_in_use(a),
 		.links_max = adapter_links_max(a),
+		.advertisers_in_use = adv_count(a),
+		.advertisers_max = adv_max(a),
 	};
 }
 
@@ -125,7 +130,9 @@ static uint32_t compare(const struct adapter_seen *x, const struct adapter_seen 
 	       bit(x->extended != y->extended, P_EXTENDED_SCAN) |
 	       bit(x->scanning != y->scanning, P_SCANNING) |
 	       bit(x->links_in_use != y->links_in_use, P_LINKS_IN_USE) |
-	       bit(x->links_max != y->links_max, P_LINKS_MAX);
+	       bit(x->links_max != y->links_max, P_LINKS_MAX) |
+	       bit(x->advertisers_in_use != y->advertisers_in_use, P_ADVERTISERS_IN_USE) |
+	       bit(x->advertisers_max != y->advertisers_max, P_ADVERTISERS_MAX);
 }
 
 static void on_changed(_unused_ struct adapter *adapter, void *data)
@@ -159,6 +166,8 @@ GETTER(extended_scan, "b", (int)adapter_extended_scan(a))
 GETTER(scanning, "b", (int)adapter_scanning(a))
 GETTER(links_in_use, "u", adapter_links_in_use(a))
 GETTER(links_max, "u", adapter_links_max(a))
+GETTER(advertisers_in_use, "u", adv_count(a))
+GETTER(advertisers_max, "u", adv_max(a))
 
 static int get_address(sd_bus *sd, const char *path, const char *interface, const char *property,
                        sd_bus_message *m, void *data, sd_bus_error *error)
@@ -383,6 +392,7 @@ struct power_call {
 const char *adapter_bus_holder(const struct adapter_bus *a, const struct client *except)
 {
 	struct bus_call *call;
+	struct adv_bus *adv;
 	struct conn_bus *c;
 	struct scan_bus *s;
 	const char *name;
@@ -405,6 +415,15 @@ const char *adapter_bus_holder(const struct adapter_bus *a, const struct client 
 		if (name)
 			return name;
 		if (s->holder.lifetime == LIFETIME_PERSISTENT && holder_alone(&s->holder))
+			return "persistent";
+	}
+	list_for_each (adv, &a->advertisers, link) {
+		if (!adv->adv)
+			continue;
+		name = holder_other(&adv->holder, except);
+		if (name)
+			return name;
+		if (adv->holder.lifetime == LIFETIME_PERSISTENT && holder_alone(&adv->holder))
 			return "persistent";
 	}
 	return NULL;
@@ -471,8 +490,15 @@ static void release_held(struct adapter_bus *a, struct client *client)
 {
 	struct conn_bus *c, *next_conn;
 	struct scan_bus *s, *next_scan;
+	struct adv_bus *adv, *next_adv;
 
 	(void)cancel_connects(a, client, NULL);
+	list_for_each_safe (adv, next_adv, &a->advertisers, link) {
+		if (holder_has(&adv->holder, client) && !holder_other(&adv->holder, client))
+			adv_bus_release(adv, "stopped");
+		else
+			(void)holder_remove(&adv->holder, client); /* -ENOENT: it never held it */
+	}
 	list_for_each_safe (s, next_scan, &a->scanners, link) {
 		if (holder_has(&s->holder, client) && !holder_other(&s->holder, client))
 			scan_bus_stop(s, "stopped");
@@ -510,6 +536,11 @@ static int method_scan(sd_bus_message *m, void *data, _unused_ sd_bus_error *err
 	return scan_bus_scan(data, m);
 }
 
+static int method_advertise(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
+{
+	return adv_bus_advertise(data, m);
+}
+
 /* --- life --- */
 
 static void on_conn_added(_unused_ struct adapter *adapter, struct conn *conn, void *data)
@@ -544,6 +575,7 @@ void bus_adapter_added(struct bus *bus, struct adapter *adapter)
 	props_init(&a->props, bus, a->path, ADAPTER_INTERFACE, property_names);
 	list_init(&a->conns);
 	list_init(&a->scanners);
+	list_init(&a->advertisers);
 	list_init(&a->calls);
 	list_add_tail(&bus->adapters, &a->link);
 	o->seen = look(adapter);
@@ -555,11 +587,14 @@ void adapter_bus_free(struct adapter_bus *a)
 {
 	struct conn_bus *c;
 	struct scan_bus *s;
+	struct adv_bus *adv;
 
 	adapter_set_events(a->adapter, NULL, NULL);
 	scope_fail(&a->calls, -ECANCELED);
 	while ((s = list_first(&a->scanners, struct scan_bus, link)))
 		scan_bus_free(s);
+	while ((adv = list_first(&a->advertisers, struct adv_bus, link)))
+		adv_bus_free(adv);
 	while ((c = list_first(&a->conns, struct conn_bus, link)))
 		conn_bus_free(c);
 	props_deinit(&a->props);
@@ -567,17 +602,20 @@ void adapter_bus_free(struct adapter_bus *a)
 	free(container_of(a, struct adapter_object, base));
 }
 
-/* The engine has ended scanners, attempts and links before; what is left are objects of things that are over. */
+/* The engine has ended scanners, advertisers, attempts and links before; what is left are objects of things that are over. */
 void bus_adapter_removed(struct bus *bus, struct adapter *adapter)
 {
 	struct adapter_bus *a = bus ? adapter_bus_of(bus, adapter) : NULL;
 	struct scan_bus *s;
+	struct adv_bus *adv;
 
 	if (!a)
 		return;
 	scope_fail(&a->calls, -ENODEV);
 	while ((s = list_first(&a->scanners, struct scan_bus, link)))
 		scan_bus_stop(s, "released");
+	while ((adv = list_first(&a->advertisers, struct adv_bus, link)))
+		adv_bus_release(adv, "released");
 	bus_withdraw(bus, a->path, ADAPTER_INTERFACE);
 	adapter_bus_free(a);
 }
@@ -610,9 +648,14 @@ static const sd_bus_vtable adapter_vtable[] = {
 	SD_BUS_PROPERTY("Scanning", "b", get_scanning, 0, CHANGES),
 	SD_BUS_PROPERTY("LinksInUse", "u", get_links_in_use, 0, CHANGES),
 	SD_BUS_PROPERTY("LinksMax", "u", get_links_max, 0, CHANGES),
+	SD_BUS_PROPERTY("AdvertisersInUse", "u", get_advertisers_in_use, 0, CHANGES),
+	SD_BUS_PROPERTY("AdvertisersMax", "u", get_advertisers_max, 0, CHANGES),
 	SD_BUS_PROPERTY("Stats", "a{st}", get_stats, 0, 0),
 	SD_BUS_METHOD_WITH_ARGS("Scan", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("o", scanner),
                                 method_scan, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Advertise", SD_BUS_ARGS("t", interval_us, "a{sv}", options),
+                                SD_BUS_RESULT("o", advertiser), method_advertise,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS(
 		"Connect", SD_BUS_ARGS("s", address, "s", address_type, "a{sv}", options),
 		SD_BUS_RESULT("o", connection), method_connect, SD_BUS_VTABLE_UNPRIVILEGED),

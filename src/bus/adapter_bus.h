@@ -16,6 +16,7 @@ struct adapter_bus {
 	struct props props;
 	struct list conns;    /* struct conn_bus */
 	struct list scanners; /* struct scan_bus */
+	struct list advertisers; /* struct adv_bus */
 	struct list calls;    /* struct bus_call that wait for this adapter */
 };
 

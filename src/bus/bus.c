@@ -260,7 +260,7 @@ static int bus_connect(struct bus *bus)
 static int bus_add_objects(struct bus *bus)
 {
 	static int (*const add[])(struct bus *) = {
-		bus_add_tree,       bus_add_manager, bus_add_adapter,      bus_add_scanner,
+		bus_add_tree,       bus_add_manager, bus_add_adapter,      bus_add_scanner, bus_add_advertiser,
 		bus_add_connection, bus_add_gatt,    bus_add_subscription,
 	};
 

@@ -308,6 +308,8 @@ static int store(sd_bus_message *m, const struct opt *o, const char *sig, void *
 		if (strcmp(sig, "aa{sv}") != 0)
 			return bus_arg_error(err, o->key, "must be an array of dictionaries");
 		return bus_dicts_read(m, o->key, o->each, dst, err);
+	case OPT_OWN:
+		return o->read(m, sig, field, err);
 	}
 	return bus_arg_error(err, o->key, "is not known");
 }

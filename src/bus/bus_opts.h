@@ -35,6 +35,7 @@ enum opt_type {
 	OPT_TEXT,  /* const char *: a view into the message; at most @max bytes */
 	OPT_BYTES, /* struct opt_bytes: an array of bytes, or the UTF-8 of a string; a view into the message */
 	OPT_DICTS, /* aa{sv}: @each reads them one by one */
+	OPT_OWN,   /* @read reads it, whatever it is */
 };
 
 struct opt_uuid {
@@ -76,6 +77,8 @@ struct opt {
 	const char *const *names; /* OPT_ENUM; NULL-terminated */
 	/* OPT_DICTS: the next argument of @m is an a{sv}; @dst: the caller's struct. Return: 0, or < 0 with @ret_error. */
 	int (*each)(sd_bus_message *m, void *dst, struct bus_error *ret_error);
+	/* OPT_OWN: the next argument of @m has the signature @sig. Return: 0, or < 0 with @ret_error. */
+	int (*read)(sd_bus_message *m, const char *sig, void *field, struct bus_error *ret_error);
 };
 
 /* A row of a table; more members may follow (.min, .max, .names). */

@@ -27,6 +27,7 @@
 #define BUS_SLOTS_MAX      32
 
 struct adapter_bus;
+struct adv_bus;
 struct conn_bus;
 struct scan_bus;
 struct sub_bus;
@@ -62,7 +63,7 @@ struct bus {
 	struct list flush;    /* struct sink with something to send */
 	struct list
 		streams; /* struct stream that still has something to say after its source ended */
-	uint64_t next_conn, next_scan, next_sub; /* numbers of paths, never used again */
+	uint64_t next_conn, next_scan, next_adv, next_sub; /* numbers of paths, never used again */
 	struct attr_ref attr;
 
 	struct list clients[BUS_CLIENT_BUCKETS]; /* struct client */
@@ -102,6 +103,7 @@ int bus_add_manager(struct bus *bus);
 int bus_add_tree(struct bus *bus);
 int bus_add_adapter(struct bus *bus);
 int bus_add_scanner(struct bus *bus);
+int bus_add_advertiser(struct bus *bus);
 int bus_add_connection(struct bus *bus);
 int bus_add_gatt(struct bus *bus);
 int bus_add_subscription(struct bus *bus);

@@ -113,12 +113,10 @@ static int append_origin(sd_bus_message *m, const struct bus_error *e)
 	return e->hci ? append_byte(m, "hci", e->hci) : 0;
 }
 
-int bus_error_append(sd_bus_message *m, const struct bus_error *e)
+int bus_error_append_entries(sd_bus_message *m, const struct bus_error *e)
 {
-	int r = sd_bus_message_open_container(m, 'a', "{sv}");
+	int r = append_origin(m, e);
 
-	if (r >= 0)
-		r = append_origin(m, e);
 	if (r >= 0 && e->handle)
 		r = sd_bus_message_append(m, "{sv}", "handle", "q", e->handle);
 	if (r >= 0 && e->limit)
@@ -129,6 +127,15 @@ int bus_error_append(sd_bus_message *m, const struct bus_error *e)
 		r = append_string(m, "holder", e->holder);
 	if (r >= 0)
 		r = append_string(m, "what", e->what);
+	return r;
+}
+
+int bus_error_append(sd_bus_message *m, const struct bus_error *e)
+{
+	int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+	if (r >= 0)
+		r = bus_error_append_entries(m, e);
 	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 

@@ -37,6 +37,9 @@ const char *bus_error_text(const struct bus_error *e, char buf[BUS_ERROR_TEXT_MA
 /** bus_error_append() - the details, an a{sv}. Return: < 0 when the message cannot take it. */
 int bus_error_append(sd_bus_message *m, const struct bus_error *e);
 
+/** bus_error_append_entries() - the same into an a{sv} that is open */
+int bus_error_append_entries(sd_bus_message *m, const struct bus_error *e);
+
 /**
  * bus_fail() - answer the call @m with @e
  *

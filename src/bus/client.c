@@ -24,6 +24,7 @@ const char *quota_name(enum client_quota quota)
 	static const char *const names[QUOTA_COUNT] = {
 		[QUOTA_CALLS] = "calls",
 		[QUOTA_SCANNERS] = "scanners",
+		[QUOTA_ADVERTISERS] = "advertisers",
 		[QUOTA_CONNECTIONS] = "connections",
 		[QUOTA_SUBSCRIPTIONS] = "subscriptions",
 		[QUOTA_STREAMS] = "streams",
@@ -42,6 +43,8 @@ uint32_t quota_limit(const struct bus *bus, enum client_quota quota)
 		return c->calls;
 	case QUOTA_SCANNERS:
 		return c->scanners;
+	case QUOTA_ADVERTISERS:
+		return c->advertisers;
 	case QUOTA_CONNECTIONS:
 		return c->connections;
 	case QUOTA_SUBSCRIPTIONS:

@@ -211,6 +211,29 @@ void holder_tell_finished(const struct holder *h, const char *path, const char *
 		              h->bus, reason, error);
 }
 
+static void send_object(sd_bus_message *m, struct bus *bus, const char *object)
+{
+	if (!m)
+		return;
+	if (sd_bus_message_append_basic(m, 'o', object) >= 0)
+		bus_send(bus, m);
+	else
+		sd_bus_message_unref(m);
+}
+
+void holder_tell_object(const struct holder *h, const char *path, const char *interface, bool broadcast,
+                        const char *member, const char *object)
+{
+	struct holding *g;
+
+	if (broadcast) {
+		send_object(bus_signal(h->bus, path, interface, member, NULL), h->bus, object);
+		return;
+	}
+	list_for_each (g, &h->holdings, link)
+		send_object(bus_signal(h->bus, path, interface, member, g->client->name), h->bus, object);
+}
+
 uint64_t holder_expires_us(const struct holder *h)
 {
 	return timer_armed(&h->expiry) ? h->expiry.due_us : 0;

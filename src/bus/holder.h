@@ -76,6 +76,10 @@ const char *holder_other(const struct holder *h, const struct client *client);
 void holder_tell_finished(const struct holder *h, const char *path, const char *interface,
                           bool broadcast, const char *reason, const struct bus_error *error);
 
+/** holder_tell_object() - a signal whose only argument is the path of an object, to the same */
+void holder_tell_object(const struct holder *h, const char *path, const char *interface, bool broadcast,
+                        const char *member, const char *object);
+
 /** holder_expires_us() - when the clock runs down; 0: it does not run */
 uint64_t holder_expires_us(const struct holder *h);
 

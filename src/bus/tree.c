@@ -13,6 +13,7 @@
 #include "aiobled/cleanup.h"
 #include "aiobled/gatt_client.h"
 
+#include "adv_bus.h"
 #include "client.h"
 #include "conn_bus.h"
 #include "scan_bus.h"
@@ -104,6 +105,16 @@ static struct scan_bus *find_scan(struct adapter_bus *a, uint64_t id)
 	return NULL;
 }
 
+static struct adv_bus *find_adv(struct adapter_bus *a, uint64_t id)
+{
+	struct adv_bus *s;
+
+	list_for_each (s, &a->advertisers, link)
+		if (s->id == id)
+			return s;
+	return NULL;
+}
+
 static struct sub_bus *find_sub(struct conn_bus *c, uint64_t id)
 {
 	struct sub_bus *s;
@@ -162,6 +173,12 @@ static enum tree_kind resolve(struct bus *bus, const char *path, struct tree_nod
 	if (part_is(kind, kind_n, "scan") && !*p && id < bus->next_scan) {
 		t->scan = t->adapter ? find_scan(t->adapter, id) : NULL;
 		return t->scan ? TREE_SCANNER : over(t, false);
+	}
+	if (part_is(kind, kind_n, "adv") && !*p && id < bus->next_adv) {
+		t->adv = t->adapter ? find_adv(t->adapter, id) : NULL;
+		if (t->adv && t->adv->starting)
+			return TREE_NONE;
+		return t->adv ? TREE_ADVERTISER : over(t, false);
 	}
 	if (!part_is(kind, kind_n, "conn") || id >= bus->next_conn)
 		return TREE_NONE;
@@ -257,6 +274,7 @@ static void add_conn(struct strv *v, const struct conn_bus *c)
 static void add_all(struct strv *v, const struct bus *bus)
 {
 	struct adapter_bus *a;
+	struct adv_bus *adv;
 	struct conn_bus *c;
 	struct scan_bus *s;
 
@@ -264,6 +282,9 @@ static void add_all(struct strv *v, const struct bus *bus)
 		strv_add(v, a->path);
 		list_for_each (s, &a->scanners, link)
 			strv_add(v, s->path);
+		list_for_each (adv, &a->advertisers, link)
+			if (!adv->starting)
+				strv_add(v, adv->path);
 		list_for_each (c, &a->conns, link)
 			add_conn(v, c);
 	}
@@ -332,6 +353,7 @@ static int check_object(struct bus *bus, sd_bus_message *m, const char *interfac
 		                                  "there is no object %s", path);
 	case TREE_ADAPTER:
 	case TREE_SCANNER:
+	case TREE_ADVERTISER:
 	case TREE_CONNECTION:
 	case TREE_SUBSCRIPTION:
 		break;

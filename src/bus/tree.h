@@ -12,9 +12,10 @@
 
 enum tree_kind {
 	TREE_NONE, /* nothing, or never was */
-	TREE_OVER, /* a connection, scanner or subscription that is over, or something below it */
+	TREE_OVER, /* a connection, scanner, advertiser or subscription that is over, or something below it */
 	TREE_ADAPTER,
 	TREE_SCANNER,
+	TREE_ADVERTISER,
 	TREE_CONNECTION,
 	TREE_ATTRIBUTE, /* well formed; whether the handle is known is for its finder to say */
 	TREE_SUBSCRIPTION,
@@ -25,6 +26,7 @@ struct tree_node {
 	bool connection_over; /* of TREE_OVER */
 	struct adapter_bus *adapter;
 	struct scan_bus *scan;
+	struct adv_bus *adv;
 	struct conn_bus *conn;
 	struct sub_bus *sub;
 	uint16_t handle;

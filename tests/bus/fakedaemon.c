@@ -396,11 +396,11 @@ static void parse(int argc, char **argv, struct bus_config *config, struct fake_
 		{ "linger-ms", required_argument, NULL, 'l' },	 { "calls", required_argument, NULL, 1 },
 		{ "scanners", required_argument, NULL, 2 },	 { "connections", required_argument, NULL, 3 },
 		{ "subscriptions", required_argument, NULL, 4 }, { "streams", required_argument, NULL, 5 },
-		{ "applications", required_argument, NULL, 6 },
+		{ "applications", required_argument, NULL, 6 },	 { "advertisers", required_argument, NULL, 7 },
 		{ "debug", no_argument, NULL, 'd' },		 { NULL, 0, NULL, 0 },
 	};
 	uint32_t *limits[] = { NULL, &config->calls, &config->scanners, &config->connections, &config->subscriptions,
-			       &config->streams, &config->applications };
+			       &config->streams, &config->applications, &config->advertisers };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -433,6 +433,7 @@ int main(int argc, char **argv)
 				     .linger_ms = 30000,
 				     .calls = 64,
 				     .scanners = 8,
+				     .advertisers = 8,
 				     .connections = 32,
 				     .subscriptions = 256,
 				     .streams = 32,

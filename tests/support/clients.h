@@ -49,6 +49,7 @@ static inline void test_bus_init(struct bus *bus)
 	*bus = (struct bus){ .config = { .linger_ms = TEST_LINGER_MS,
 					 .calls = 8,
 					 .scanners = 2,
+					 .advertisers = 2,
 					 .connections = 2,
 					 .subscriptions = 2,
 					 .streams = 2,
