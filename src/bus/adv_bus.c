@@ -460,6 +460,12 @@ static void on_released(struct holder *h)
 	adv_bus_release(container_of(h, struct adv_bus, holder), "released");
 }
 
+/* Somebody who waits in Next uses it, whoever it is. */
+static bool on_busy(struct holder *h)
+{
+	return !list_empty(&container_of(h, struct adv_bus, holder)->waiters);
+}
+
 /* --- Adapter1.Advertise --- */
 
 /* Who has the places of the controller, for the one who found none. */
@@ -572,6 +578,7 @@ static struct adv_bus *adv_bus_new(struct adapter_bus *a, const struct adv_optio
 	(void)snprintf(s->last, sizeof(s->last), "/");
 	props_init(&s->props, a->bus, s->path, ADVERTISER_INTERFACE, property_names);
 	holder_init(&s->holder, a->bus, QUOTA_ADVERTISERS, o->lifetime, on_released);
+	s->holder.busy = on_busy;
 	list_init(&s->calls);
 	list_init(&s->waiters);
 	list_init(&s->stops);

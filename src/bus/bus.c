@@ -289,7 +289,7 @@ int bus_new(struct loop *loop, struct manager *manager, const struct bus_config 
 	bus->data = data;
 	bus->warnings = none;
 	bus->io.fd = -1;
-	bus->next_conn = bus->next_scan = bus->next_sub = 1;
+	bus->next_conn = bus->next_scan = bus->next_adv = bus->next_sub = 1;
 	list_init(&bus->adapters);
 	list_init(&bus->dirty);
 	list_init(&bus->flush);

@@ -170,6 +170,60 @@ static const char *do_pair(struct fake_daemon *d, char **args)
 	return NULL;
 }
 
+/* adv INDEX INSTANCE: "ok ON_AIR FLAGS INTERVAL ADV RSP", or "ok" when it is not there */
+static const char *do_adv(struct fake_daemon *d, char **args)
+{
+	const struct fake_adv *a = fake_adv(d->fk, (uint16_t)number(args, 1), (uint8_t)number(args, 2));
+	static char line[2 * 2 * 255 + 64];
+	int n;
+
+	if (!a)
+		return "ok";
+	n = snprintf(line, sizeof(line), "ok %d %u %u ", a->on_air, a->flags, a->min_interval);
+	for (size_t i = 0; i < a->adv_len; i++)
+		n += snprintf(line + n, sizeof(line) - (size_t)n, "%02x", a->adv[i]);
+	n += snprintf(line + n, sizeof(line) - (size_t)n, "%s ", a->adv_len ? "" : "-");
+	for (size_t i = 0; i < a->rsp_len; i++)
+		n += snprintf(line + n, sizeof(line) - (size_t)n, "%02x", a->rsp[i]);
+	if (!a->rsp_len)
+		(void)snprintf(line + n, sizeof(line) - (size_t)n, "-");
+	return line;
+}
+
+static const char *do_adv_add(struct fake_daemon *d, char **args)
+{
+	fake_adv_add(d->fk, (uint16_t)number(args, 1), (uint8_t)number(args, 2));
+	return NULL;
+}
+
+static const char *do_adv_remove(struct fake_daemon *d, char **args)
+{
+	fake_adv_remove(d->fk, (uint16_t)number(args, 1), (uint8_t)number(args, 2));
+	return NULL;
+}
+
+/* central INDEX INSTANCE ADDRESS TYPE HANDLE: a central connects to an instance, all of it; answered as "incoming" */
+static const char *do_central(struct fake_daemon *d, char **args)
+{
+	uint16_t index = (uint16_t)number(args, 1), handle = (uint16_t)number(args, 5);
+	const struct fake_adv *a = fake_adv(d->fk, index, (uint8_t)number(args, 2));
+	struct fake_link *l;
+	struct addr peer;
+	uint8_t type;
+	char line[32];
+
+	if (addr_type_parse(args[4], &type) < 0 || addr_parse(args[3], type, &peer) < 0)
+		return "error address";
+	if (!a || !a->on_air)
+		return "error not on air";
+	(void)snprintf(line, sizeof(line), "ok %zu", fake_links(d->fk));
+	l = fake_link_incoming(d->fk, index, &peer, handle, "h");
+	fake_adv_taken(d->fk, index, (uint8_t)number(args, 2), handle);
+	fake_link_tell(l, "am");
+	say_fd(d, line, l->far);
+	return "";
+}
+
 static const char *do_fail(struct fake_daemon *d, char **args)
 {
 	fake_link_fail(fake_link(d->fk, (size_t)number(args, 1)), -(int)number(args, 2), (uint8_t)number(args, 3));
@@ -261,7 +315,8 @@ static const struct {
 	{ "drop", do_drop, 2 },	  { "link", do_link, 1 },	  { "report", do_report, 5 },
 	{ "rule", do_rule, 6 },	  { "scanning", do_scanning, 1 }, { "settings", do_settings, 1 },
 	{ "stop", do_stop, 0 },	  { "rules_clear", do_rules_clear, 0 },
-	{ "incoming", do_incoming, 3 }, { "pair", do_pair, 2 },
+	{ "incoming", do_incoming, 3 }, { "central", do_central, 5 },
+	{ "adv", do_adv, 2 },	  { "adv_add", do_adv_add, 2 },	  { "adv_remove", do_adv_remove, 2 }, { "pair", do_pair, 2 },
 };
 
 static const char *run(struct fake_daemon *d, char *line)

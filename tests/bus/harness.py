@@ -19,6 +19,7 @@ HCI0 = ROOT + "/hci0"
 MANAGER = "org.aioble.Manager1"
 ADAPTER = "org.aioble.Adapter1"
 SCANNER = "org.aioble.Scanner1"
+ADVERTISER = "org.aioble.Advertiser1"
 CONNECTION = "org.aioble.Connection1"
 SERVICE = "org.aioble.Service1"
 CHARACTERISTIC = "org.aioble.Characteristic1"
@@ -151,6 +152,9 @@ class Client:
 
     async def dial(self, peer, kind="random", adapter=HCI0, **kw):
         return await self.call(adapter, ADAPTER, "Connect", "ssa{sv}", [peer, kind, options(**kw)])
+
+    async def advertise(self, interval_us=100000, adapter=HCI0, **kw):
+        return await self.call(adapter, ADAPTER, "Advertise", "ta{sv}", [interval_us, options(**kw)])
 
     def deaf(self, on=True):
         """Stop reading the bus connection, or go on."""
@@ -556,6 +560,23 @@ class Daemon:
         if sock:
             sock.setblocking(False)
         return int(answer[3:]), sock
+
+    async def central(self, address, instance=1, kind="random", index=0):
+        """A central connects to an advertising instance. Returns the link's number, and the central's end of it."""
+        self.handle += 1
+        answer, fds = await self.tell_fds("central", index, instance, address, kind, self.handle)
+        assert answer.startswith("ok"), answer
+        sock = socket.socket(fileno=fds[0]) if fds else None
+        if sock:
+            sock.setblocking(False)
+        return int(answer[3:]), sock
+
+    async def on_air(self, instance=1, index=0):
+        """What the kernel's instance sends: (flags, interval in units, advertising data, scan response), or None"""
+        words = (await self.tell("adv", index, instance)).split()
+        if not words or words[0] == "0":
+            return None
+        return int(words[1]), int(words[2]), *(b"" if w == "-" else bytes.fromhex(w) for w in words[3:5])
 
     async def report(self, address="C0:11:22:33:44:55", data=b"", rssi=-60, event=0, index=0, kind=1, repeat=1):
         await self.tell("report", index, event, address, kind, rssi, data.hex() or "-", repeat)

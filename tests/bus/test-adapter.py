@@ -15,8 +15,8 @@ class Manager(TestCase):
             self.assertEqual(p["Version"], "0.0.1")
             self.assertEqual(p["Features"], ["observer", "central", "gatt-client", "broadcaster", "peripheral"])
             self.assertEqual(p["LingerMs"], 12345)
-            self.assertEqual(p["Limits"], {"calls": 7, "scanners": 8, "connections": 32, "subscriptions": 256,
-                                           "streams": 32})
+            self.assertEqual(p["Limits"], {"calls": 7, "scanners": 8, "advertisers": 8, "connections": 32,
+                                           "subscriptions": 256, "streams": 32, "applications": 8})
 
     async def test_find_adapter(self):
         async with Daemon() as d:

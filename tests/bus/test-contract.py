@@ -24,8 +24,9 @@ class Contract(TestCase):
             await d.client.call(path, CONNECTION, "Discover", "a{sv}", [{}])
             sub = await d.client.call(attr(path, peer.measurement), CHARACTERISTIC, "Subscribe", "a{sv}", [{}])
             scanner = await d.client.scan()
+            advertiser = await d.client.advertise()
             texts = [await d.client.call(p, "org.freedesktop.DBus.Introspectable", "Introspect")
-                     for p in (ROOT, HCI0, path, sub, scanner, attr(path, 4), attr(path, peer.measurement),
+                     for p in (ROOT, HCI0, path, sub, scanner, advertiser, attr(path, 4), attr(path, peer.measurement),
                                attr(path, peer.description))]
         self.assertEqual(check.compare(TOP / "dbus", texts), [])
         # and it would notice

@@ -19,7 +19,8 @@ CALLS = int(os.environ.get("NOISE_CALLS", "1500"))
 TOP = pathlib.Path(__file__).resolve().parents[2]
 KEYS = ["duration_ms", "interval_us", "window_us", "active", "duplicates", "lifetime", "queue", "signals",
         "broadcast", "uuids", "names", "addresses", "companies", "rssi", "uuid", "start", "end", "offset", "response",
-        "long", "truncate", "notify", "indicate", "mtu", "max", "json", "latency", "nonsense"]
+        "long", "truncate", "notify", "indicate", "mtu", "max", "json", "latency", "nonsense", "name", "services",
+        "manufacturer", "service_data", "adv_data", "resp_data", "connectable", "keep", "extended", "tx_power"]
 UUIDS = ["2a37", "2a38", "2a39", "180d", "12345678-1234-5678-1234-56789abcdef2", "ffff", "not a uuid"]
 WORDS = ["caller", "linger", "persistent", "all", "changed", "first", "", "x" * 300]
 RARE = {"SetPowered": 0.1, "Stop": 0.3, "Disconnect": 0.2}
@@ -31,7 +32,7 @@ def methods():
         for i in ET.parse(file).getroot().findall("interface"):
             out[i.get("name")] = [(m.get("name"), [a.get("type") for a in m.findall("arg") if a.get("direction") == "in"])
                                   for m in i.findall("method")]
-    return out
+    return {name: found for name, found in out.items() if found}
 
 
 class Noise(TestCase):
@@ -45,7 +46,8 @@ class Noise(TestCase):
         if kind == "*":
             return r.choice([Variant("as", [r.choice(UUIDS + WORDS + [BELT]) for _ in range(r.choice([0, 1, 70]))]),
                              Variant("aq", [1, 2]), Variant("d", 0.5), Variant("ay", b"x"), Variant("v", Variant("u", 1)),
-                             Variant("a{sv}", {})])
+                             Variant("a{sv}", {}), Variant("(qay)", [1, b"x"]), Variant("a{qay}", {1: b"x", 2: b""}),
+                             Variant("a(say)", [["180f", b"x"], ["no", b""]]), Variant("ay", b"\x02\x01\x06\x02\x0a\x00")])
         return Variant(kind, r.choice([0, 1, 2, 5, 20, 50, 100]))
 
     def options(self):
@@ -65,6 +67,14 @@ class Noise(TestCase):
             return bytes(r.choice([0, 1, 20, 21, 100, 600]))
         if signature == "b":
             return r.random() < 0.7
+        if signature == "u":
+            return r.randint(0, 20)
+        if signature == "t":
+            return r.choice([0, 20000, 20000, 100000, 2 ** 64 - 1])
+        if signature == "o":
+            return f"{HCI0}/conn/{r.randint(1, self.conns)}"
+        if signature == "aa{sv}":
+            return [self.options() for _ in range(r.choice([0, 1, 3]))]
         raise AssertionError(signature)
 
     def target(self):
@@ -77,6 +87,8 @@ class Noise(TestCase):
             return interface, HCI0
         if kind == "Scanner1":
             return interface, f"{HCI0}/scan/{r.randint(max(1, self.scans - 6), self.scans + 1)}"
+        if kind == "Advertiser1":
+            return interface, f"{HCI0}/adv/{r.randint(max(1, self.advs - 4), self.advs + 1)}"
         conn = f"{HCI0}/conn/{r.randint(max(1, self.conns - 1), self.conns)}"
         if kind == "Connection1":
             return interface, conn
@@ -109,6 +121,8 @@ class Noise(TestCase):
                 self.subs = max(self.subs, int(made[-1]))
             elif "scan" in made:
                 self.scans = max(self.scans, int(made[-1]))
+            elif "adv" in made:
+                self.advs = max(self.advs, int(made[-1]))
             elif "conn" in made:
                 self.conns = max(self.conns, int(made[-1]))
 
@@ -118,10 +132,16 @@ class Noise(TestCase):
         while True:
             await asyncio.sleep(r.choice([0.001, 0.01, 0.05]))
             peer = d.belt
-            what = r.choice(["notify", "notify", "report", "report", "silent", "errors", "drop", "close", "indicate"])
+            what = r.choice(["notify", "notify", "report", "report", "silent", "errors", "drop", "close", "indicate",
+                             "central"])
             try:
                 if what == "report":
                     await d.report("C0:00:00:00:00:77", bytes([3, 3, 0x0d, 0x18, 5, 9, 0xff, 0x41, 0, 0x42]), repeat=5)
+                elif what == "central":
+                    number, sock = await d.central(f"C0:00:00:00:01:{r.randint(0, 255):02X}", r.randint(1, 3))
+                    sock.close()
+                    await asyncio.sleep(r.choice([0, 0.01, 0.1]))
+                    await d.tell("drop", number, 0x13)
                 elif what == "silent":
                     peer.silent = r.random() < 0.2
                 elif what == "errors":
@@ -150,7 +170,7 @@ class Noise(TestCase):
         self.random = random.Random(SEED)
         self.methods = methods()
         self.errors, self.fds = {}, []
-        self.scans = self.conns = self.subs = 1
+        self.scans = self.advs = self.conns = self.subs = 1
         async with Daemon("--linger-ms", "300") as d:
             weather = asyncio.ensure_future(self.weather(d))
             await asyncio.gather(*(self.worker(d, CALLS // 8) for _ in range(8)))

@@ -146,6 +146,8 @@ static uint8_t remove_instance(struct fake_adapter *a, struct rd *r, uint8_t *ou
 		adv->instance = 0;
 	else
 		fake_adv_power_off(a);
+	for (size_t i = 0; i < FAKE_ADVS_MAX && !a->extended; i++) /* the next one's turn */
+		a->advs[i].on_air = a->advs[i].instance && a->advs[i].complete;
 	out[0] = instance;
 	*ret_len = 1;
 	return 0;
