@@ -155,13 +155,16 @@ DEFINE_CLEANUP(struct gatt_db *, gatt_db_free)
  * @old:      an application that is replaced, or NULL. It is gone on success and untouched on failure. When the new tree
  *            has the shape of the old one (UUIDs, properties, order, wanted handles) it keeps its handles.
  * @ret:      the application
- * @ret_error: filled on -EINVAL and -EEXIST
+ * @ret_error: filled on -EINVAL and -EEXIST; may be NULL
  *
- * Handles: wanted ones are taken as they are and must rise; the others follow the attribute before, the first of a service
- * at the lowest place where the whole service fits, or, while pinned, above every handle that was ever in use.
+ * Handles: services stay in the order of @defs. Wanted handles are taken as they are and must rise; the others follow the
+ * attribute before, and a service none of whose attributes wants one lies at the lowest place where the whole of it fits, or,
+ * while pinned, above every handle that was in use since. (When that is the end of the table, at the lowest place nobody had.)
+ * A service that wants no handle lies right before the first of its attributes that does.
  *
- * Return: 0; -EINVAL (a definition that makes no sense), -EEXIST (a wanted handle is in use, or was since the table is
- * pinned), -ENOBUFS (GATT_DB_ATTRIBUTES_MAX, GATT_DB_APPS_MAX, or no handles left), -ENOMEM.
+ * Return: 0; -EINVAL (a definition that makes no sense), -EEXIST (a wanted handle is in use, or belonged to another attribute
+ * since the table is pinned; an attribute of @old may come back where it was), -ENOBUFS (GATT_DB_ATTRIBUTES_MAX,
+ * GATT_DB_APPS_MAX, GATT_APP_CHARACTERISTICS_MAX, or no handles left), -ENOMEM.
  */
 int gatt_db_add(struct gatt_db *db, const struct gatt_def_service *defs, size_t n,
                 struct gatt_app *old, struct gatt_app **ret, struct gatt_def_error *ret_error);
@@ -181,7 +184,14 @@ const struct gatt_attr *gatt_db_find(const struct gatt_db *db, uint16_t handle);
 const struct gatt_attr *gatt_db_next(const struct gatt_db *db, uint16_t handle);
 const struct gatt_attr *gatt_attr_next(const struct gatt_db *db, const struct gatt_attr *attr);
 
-/** gatt_db_range() - handles that differ between the table now and at the last call, for Service Changed. Return: false: none. */
+/**
+ * gatt_db_range() - from the first to the last handle that a change since the last call made differ, for Service Changed
+ *
+ * A service with another end, a declaration with other properties differ; values do not count. What came and went between
+ * two calls counts.
+ *
+ * Return: false: nothing changed.
+ */
 bool gatt_db_range(struct gatt_db *db, uint16_t *ret_start, uint16_t *ret_end);
 
 /** gatt_db_hash() - Database Hash (Core 5.4, Vol 3, Part G, 7.3.1), least significant octet first as on the air */
