@@ -168,6 +168,9 @@ bool att_req_sent(const struct att_req *req);
  */
 int att_command(struct att *att, struct att_cmd *cmd, const void *pdu, size_t len, uint32_t timeout_ms);
 
+/** att_cmd_sent() - was the PDU of the live @cmd handed to the kernel? */
+bool att_cmd_sent(const struct att_cmd *cmd);
+
 /** att_notify() - the same for a Handle Value Notification or a Multiple Handle Value Notification */
 int att_notify(struct att *att, struct att_cmd *cmd, const void *pdu, size_t len, uint32_t timeout_ms);
 

@@ -228,6 +228,11 @@ void att_indicated_end(struct att *att, int res)
 		att->server->confirmed(att->server_data);
 }
 
+bool att_cmd_sent(const struct att_cmd *cmd)
+{
+	return op_live(&cmd->op) && !cmd->out.pdu;
+}
+
 bool att_writable(const struct att *att)
 {
 	return !att->closed && !att->blocked && list_empty(&att->others);
