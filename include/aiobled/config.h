@@ -14,15 +14,18 @@
 #include "aiobled/cleanup.h"
 #include "aiobled/log.h"
 
-#define CONFIG_ADAPTERS_MAX 32
+#define CONFIG_ADAPTERS_MAX    32
+#define CONFIG_DEVICE_NAME_MAX 248 /* bytes, Core 5.4, Vol 3, Part C, 12.1 */
 
 struct config {
 	char *adapters[CONFIG_ADAPTERS_MAX + 1]; /* "hciN" or addresses, NULL-terminated; none: every adapter */
 	size_t n_adapters;
 	enum log_level log_level;
+	char device_name[CONFIG_DEVICE_NAME_MAX + 1]; /* "": the host's */
+	uint32_t appearance;
 	uint32_t linger_ms;
 	uint32_t links_per_adapter; /* 0: what the controller takes */
-	uint32_t calls, scanners, advertisers, connections, subscriptions, streams, applications; /* per client */
+	uint32_t calls, scanners, connections, subscriptions, streams, applications; /* per client */
 };
 
 void config_init(struct config *config); /* the defaults */

@@ -15,7 +15,7 @@
 
 #define DROPINS_MAX 256
 
-enum key_kind { KEY_NUMBER, KEY_SECONDS, KEY_LEVEL, KEY_ADAPTERS };
+enum key_kind { KEY_NUMBER, KEY_SECONDS, KEY_LEVEL, KEY_ADAPTERS, KEY_NAME };
 
 struct key {
 	const char *section, *name;
@@ -33,10 +33,11 @@ static const struct key keys[] = {
 	{"General", "Adapters", KEY_ADAPTERS, 0, 0, 0},
 	{"General", "LogLevel", KEY_LEVEL, offsetof(struct config, log_level), 0, 0},
 	{"General", "LingerSec", KEY_SECONDS, offsetof(struct config, linger_ms), 1, 86400},
+	{"General", "DeviceName", KEY_NAME, offsetof(struct config, device_name), 0, 0},
+	NUMBER("General", "Appearance", appearance, 0, 65535),
 	NUMBER("Limits", "LinksPerAdapter", links_per_adapter, 0, 255),
 	NUMBER("Limits", "CallsPerClient", calls, 1, 120),
 	NUMBER("Limits", "ScannersPerClient", scanners, 1, 64),
-	NUMBER("Limits", "AdvertisersPerClient", advertisers, 1, 32),
 	NUMBER("Limits", "ConnectionsPerClient", connections, 1, 255),
 	NUMBER("Limits", "SubscriptionsPerClient", subscriptions, 1, 4096),
 	NUMBER("Limits", "StreamsPerClient", streams, 1, 64),
@@ -50,7 +51,6 @@ void config_init(struct config *config)
 		.linger_ms = 30000,
 		.calls = 64,
 		.scanners = 8,
-		.advertisers = 8,
 		.connections = 32,
 		.subscriptions = 256,
 		.streams = 32,
@@ -179,6 +179,14 @@ static void set_level(struct reading *rd, const struct key *key, const char *val
 		*(enum log_level *)field(rd->config, key) = level;
 }
 
+static void set_name(struct reading *rd, const struct key *key, const char *value)
+{
+	if (strlen(value) > CONFIG_DEVICE_NAME_MAX)
+		mistake(rd, "%s is longer than %d bytes", key->name, CONFIG_DEVICE_NAME_MAX);
+	else
+		strcpy(field(rd->config, key), value); /* its length was just checked */
+}
+
 static const struct key *find_key(const char *section, const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
@@ -208,6 +216,9 @@ static int on_pair(void *user, const char *section, const char *name, const char
 		break;
 	case KEY_ADAPTERS:
 		set_adapters(rd, value);
+		break;
+	case KEY_NAME:
+		set_name(rd, key, value);
 		break;
 	}
 	return 1;
@@ -364,6 +375,9 @@ static void print_key(const struct config *config, const struct key *key, FILE *
 	case KEY_ADAPTERS:
 		for (size_t i = 0; i < config->n_adapters; i++)
 			(void)fprintf(to, "%s%s", i ? " " : "", config->adapters[i]);
+		break;
+	case KEY_NAME:
+		(void)fprintf(to, "%s", (const char *)value);
 		break;
 	}
 	(void)fputc('\n', to);

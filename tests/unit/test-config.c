@@ -76,7 +76,7 @@ static void reads_every_key(void **state)
 	struct config c;
 
 	put("main.conf", "# a comment\n[General]\nAdapters = hci1, "
-	                 "00:AA:01:00:00:23\nLogLevel=debug\nLingerSec=5\n"
+	                 "00:AA:01:00:00:23\nLogLevel=debug\nLingerSec=5\nDeviceName=Old lamp\nAppearance=1472\n"
 	                 "[Limits]\nLinksPerAdapter=3\nCallsPerClient=10\nScannersPerClient="
 	                 "2\nConnectionsPerClient=4\n"
 	                 "SubscriptionsPerClient=7\nStreamsPerClient=6\nApplicationsPerClient=5\n");
@@ -87,6 +87,8 @@ static void reads_every_key(void **state)
 	assert_string_equal(c.adapters[1], "00:AA:01:00:00:23");
 	assert_int_equal(c.log_level, LOG_LEVEL_DEBUG);
 	assert_int_equal(c.linger_ms, 5000);
+	assert_string_equal(c.device_name, "Old lamp");
+	assert_int_equal(c.appearance, 1472);
 	assert_int_equal(c.links_per_adapter, 3);
 	assert_int_equal(c.calls, 10);
 	assert_int_equal(c.scanners, 2);
@@ -171,7 +173,7 @@ static void prints_what_it_would_read(void **state)
 	FILE *f = open_memstream(&text, &size);
 
 	assert_non_null(f);
-	put("main.conf", "[General]\nAdapters=hci3\nLingerSec=77\nLogLevel=notice\n[Limits]"
+	put("main.conf", "[General]\nAdapters=hci3\nLingerSec=77\nLogLevel=notice\nDeviceName=a b\n[Limits]"
 	                 "\nStreamsPerClient=9\n");
 	assert_int_equal(load(&a), 0);
 	config_print(&a, f);
@@ -181,6 +183,7 @@ static void prints_what_it_would_read(void **state)
 	assert_int_equal(load(&b), 0);
 	assert_string_equal(b.adapters[0], "hci3");
 	assert_int_equal(b.linger_ms, 77000);
+	assert_string_equal(b.device_name, "a b");
 	assert_int_equal(b.log_level, LOG_LEVEL_NOTICE);
 	assert_int_equal(b.streams, 9);
 	config_deinit(&a);
