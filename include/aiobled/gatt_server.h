@@ -129,6 +129,9 @@ DEFINE_CLEANUP(struct gatt_link *, gatt_link_free)
  */
 void gatt_link_set_security(struct gatt_link *link, uint8_t level, uint8_t key_size, bool bonded);
 
+/** gatt_link_set_identity() - it was not known before, or the peer's private address was resolved; before set_security() */
+void gatt_link_set_identity(struct gatt_link *link, const struct addr *identity);
+
 void *gatt_link_data(const struct gatt_link *link);
 
 /** gatt_link_cccd() - what the peer configured for the characteristic @local: bits 0 notify, 1 indicate */
@@ -157,8 +160,9 @@ int gatt_server_notify(struct gatt_link *link, struct gatt_local *local, const v
 struct gatt_indication {
 	struct op op;
 	struct gatt_link *link; /* the rest is private */
-	struct gatt_local *local;
-	uint8_t *value;
+	struct gatt_app *app;   /* to compare with only */
+	uint16_t handle;
+	uint8_t *value; /* NULL once it was sent */
 	size_t len;
 };
 
