@@ -45,6 +45,7 @@ struct daemon {
 	struct timer tick; /* watchdog and status */
 	uint64_t tick_us;
 	bool settled, named, stopping;
+	char host[CONFIG_DEVICE_NAME_MAX + 1];
 	const char *warnings[2]; /* for Manager1.Warnings; NULL-terminated */
 };
 
@@ -326,6 +327,15 @@ static void explain_no_manager(int err)
 	}
 }
 
+/* The first label: "kitchen" of kitchen.example.org. */
+static const char *host_name(struct daemon *d)
+{
+	if (gethostname(d->host, sizeof(d->host) - 1) < 0)
+		d->host[0] = '\0'; /* it has none, or too long a one */
+	d->host[strcspn(d->host, ".")] = '\0';
+	return d->host;
+}
+
 static int start(struct daemon *d, const struct options *o, const struct config *config)
 {
 	static const struct manager_events manager_events = {
@@ -342,7 +352,6 @@ static int start(struct daemon *d, const struct options *o, const struct config 
 		.linger_ms = config->linger_ms,
 		.calls = config->calls,
 		.scanners = config->scanners,
-		.advertisers = config->advertisers,
 		.connections = config->connections,
 		.subscriptions = config->subscriptions,
 		.streams = config->streams,
@@ -367,6 +376,8 @@ static int start(struct daemon *d, const struct options *o, const struct config 
 	d->manager_config = (struct manager_config){
 		.adapters = config->n_adapters ? (const char *const *)config->adapters : NULL,
 		.links_max = config->links_per_adapter,
+		.device_name = config->device_name[0] ? config->device_name : host_name(d),
+		.appearance = (uint16_t)config->appearance,
 		.held = true,
 	};
 	r = manager_new(d->loop, &kernel_linux, &d->manager_config, &manager_events, d, &d->manager);

@@ -19,6 +19,8 @@ struct manager;
 struct manager_config {
 	const char *const *adapters; /* NULL-terminated allow-list of "hciN" or addresses; NULL: every adapter. Borrowed. */
 	uint32_t links_max;          /* links per adapter; 0: what the controller takes */
+	const char *device_name;     /* of the GAP service; NULL: none. Borrowed. */
+	uint16_t appearance;
 	bool held;                   /* adapters are only looked at until manager_begin() */
 };
 

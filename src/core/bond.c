@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "adapter_priv.h"
+#include "aiobled/gatt_server.h"
 #include "aiobled/log.h"
 #include "aiobled/mgmt_pdu.h"
 #include "aiobled/result.h"
@@ -37,6 +38,7 @@ bool bond_known(const struct links *links, const struct addr *identity)
 
 static void bond_free(struct links *links, struct bond *b)
 {
+	gatt_server_forget(links->adapter->gatt_server, &b->identity);
 	list_del(&b->link);
 	links->bond.n_known--;
 	free(b);

@@ -15,6 +15,7 @@
 #include "adapter_priv.h"
 #include "aiobled/att.h"
 #include "aiobled/gatt_client.h"
+#include "aiobled/gatt_server.h"
 #include "aiobled/hci_pdu.h"
 #include "aiobled/log.h"
 #include "links_priv.h"
@@ -35,6 +36,7 @@ struct conn {
 	int channel_err;
 	struct att *att;
 	struct gatt_client *gatt;
+	struct gatt_link *gatt_link;
 	struct list observers;
 	struct list joined; /* struct connect_op by op.link, to be told of this link */
 	struct defer tell_joined;
@@ -121,6 +123,7 @@ static void conn_free(struct conn *conn)
 	defer_cancel(&conn->tell_joined);
 	timer_stop(&conn->end);
 	timer_stop(&conn->security);
+	gatt_link_free(conn->gatt_link);
 	gatt_client_free(conn->gatt);
 	att_free(conn->att);
 	free(conn);
@@ -156,6 +159,7 @@ void conn_end(struct conn *conn, uint8_t reason)
 	links->adapter->stats.disconnects++;
 	while ((c = list_first(&conn->joined, struct connect_op, op.link)))
 		connect_requeue(links, c, &conn->params);
+	conn->gatt_link = gatt_link_free(conn->gatt_link);
 	gatt_client_fail_all(conn->gatt, -ENOTCONN);
 	att_fail_all(conn->att, -ENOTCONN);
 	tell_disconnected(conn);
@@ -251,6 +255,17 @@ void conn_updated(struct conn *conn)
 	tell_changed(conn);
 }
 
+/* What permissions are judged by. The link has a key to use also while it does not yet use it. */
+static void tell_server(struct conn *conn)
+{
+	if (!conn->gatt_link)
+		return;
+	if (!addr_is_any(&conn->identity))
+		gatt_link_set_identity(conn->gatt_link, &conn->identity);
+	gatt_link_set_security(conn->gatt_link, conn->level, conn->key_size,
+	                       bond_known(conn->links, &conn->identity));
+}
+
 static void read_security(struct conn *conn)
 {
 	const struct kernel *kernel = conn->links->adapter->kernel;
@@ -263,17 +278,20 @@ static void read_security(struct conn *conn)
 		return;
 	conn->level = level;
 	conn->key_size = key_size;
+	tell_server(conn);
 	tell_changed(conn);
 }
 
 void conn_set_identity(struct conn *conn, const struct addr *identity)
 {
 	conn->identity = *identity;
+	tell_server(conn);
 	tell_changed(conn);
 }
 
 void conn_keys_changed(struct conn *conn)
 {
+	tell_server(conn);
 	tell_changed(conn);
 }
 
@@ -371,11 +389,14 @@ int conn_new(struct links *links, int fd, struct acl *acl, const struct addr *pe
 		r = att_new(loop, steal_fd(&taken), &att_events, conn, &conn->att);
 	if (r == 0)
 		r = gatt_client_new(loop, conn->att, &conn->gatt);
+	if (r == 0)
+		r = gatt_link_new(links->adapter->gatt_server, conn->att, peer, conn, &conn->gatt_link);
 	if (r < 0) {
 		conn_free(conn);
 		return r;
 	}
 	conn_link(conn, links, acl);
+	tell_server(conn);
 	read_security(conn);
 	*ret = conn;
 	return 0;
@@ -456,6 +477,11 @@ struct att *conn_att(const struct conn *conn)
 struct gatt_client *conn_gatt(const struct conn *conn)
 {
 	return conn->gatt;
+}
+
+struct gatt_link *conn_gatt_link(const struct conn *conn)
+{
+	return conn->gatt_link;
 }
 
 struct list *conn_links(struct adapter *adapter)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "adapter_priv.h"
+#include "aiobled/gatt_server.h"
 #include "aiobled/hci_pdu.h"
 #include "aiobled/log.h"
 #include "aiobled/mgmt_pdu.h"
@@ -295,10 +296,26 @@ uint32_t links_max(const struct adapter *adapter)
 	return MIN(learned, configured);
 }
 
+static int server_new(struct adapter *adapter)
+{
+	const struct manager_config *config = adapter->config;
+	int r = gatt_server_new(adapter->loop, &adapter->gatt_server);
+
+	if (r == 0)
+		r = gatt_server_set_gap(adapter->gatt_server,
+		                        config->device_name ? config->device_name : "",
+		                        config->appearance);
+	return r;
+}
+
 int links_attach(struct adapter *adapter)
 {
-	struct links *links = calloc(1, sizeof(*links));
+	struct links *links;
+	int r = server_new(adapter);
 
+	if (r < 0)
+		return r;
+	links = calloc(1, sizeof(*links));
 	if (!links)
 		return -ENOMEM;
 	links->adapter = adapter;
@@ -317,14 +334,15 @@ void links_detach(struct adapter *adapter)
 {
 	struct links *links = adapter->links;
 
-	if (!links)
-		return;
-	links_adapter_down(adapter, -ENODEV);
-	assert(list_empty(&links->conns) && list_empty(&links->attempts));
-	op_fail_all(&links->stops, -ENODEV);
-	bond_deinit(links);
-	free(links);
-	adapter->links = NULL;
+	if (links) {
+		links_adapter_down(adapter, -ENODEV);
+		assert(list_empty(&links->conns) && list_empty(&links->attempts));
+		op_fail_all(&links->stops, -ENODEV);
+		bond_deinit(links);
+		free(links);
+		adapter->links = NULL;
+	}
+	adapter->gatt_server = gatt_server_free(adapter->gatt_server);
 }
 
 void links_adapter_up(struct adapter *adapter)
