@@ -352,6 +352,7 @@ static int start(struct daemon *d, const struct options *o, const struct config 
 		.linger_ms = config->linger_ms,
 		.calls = config->calls,
 		.scanners = config->scanners,
+		.advertisers = config->advertisers,
 		.connections = config->connections,
 		.subscriptions = config->subscriptions,
 		.streams = config->streams,

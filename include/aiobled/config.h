@@ -25,7 +25,7 @@ struct config {
 	uint32_t appearance;
 	uint32_t linger_ms;
 	uint32_t links_per_adapter; /* 0: what the controller takes */
-	uint32_t calls, scanners, connections, subscriptions, streams, applications; /* per client */
+	uint32_t calls, scanners, advertisers, connections, subscriptions, streams, applications; /* per client */
 };
 
 void config_init(struct config *config); /* the defaults */

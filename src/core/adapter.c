@@ -36,6 +36,7 @@ void adapter_emit_conn(struct adapter *a, struct conn *conn)
 {
 	if (a->events && a->events->conn_added)
 		a->events->conn_added(a, conn, a->events_data);
+	adv_conn_added(a, conn);
 }
 
 void adapter_set_events(struct adapter *a, const struct adapter_events *events, void *data)
@@ -69,6 +70,7 @@ static void modules_down(struct adapter *a, int err)
 	a->up = false;
 	links_adapter_down(a, err);
 	scan_adapter_down(a, err);
+	adv_adapter_down(a, err);
 	adapter_close_hci(a);
 }
 
@@ -78,6 +80,8 @@ static void modules_up(struct adapter *a)
 	links_adapter_up(a);
 	if (a->up) /* the links may have brought it down again */
 		scan_adapter_up(a);
+	if (a->up)
+		adv_adapter_up(a);
 }
 
 /* Those who waited for the radio to be on: 0, or why it is not. */
@@ -141,6 +145,7 @@ static void on_hci_event(const struct hcip_event *ev, void *data)
 	struct adapter *a = data;
 
 	if (a->up) {
+		adv_hci_event(a, ev);
 		links_hci_event(a, ev);
 		scan_hci_event(a, ev);
 	}
@@ -257,7 +262,7 @@ void adapter_set_who(struct adapter *a, const char *who)
 		bringup_start(a, false);
 }
 
-static void note_foreign(struct adapter *a, const char *what)
+void adapter_note_foreign(struct adapter *a, const char *what)
 {
 	a->stats.foreign_changes++;
 	(void)snprintf(a->foreign, sizeof(a->foreign), "another program %s", what);
@@ -292,11 +297,11 @@ static void note_foreign_settings(struct adapter *a, uint32_t diff)
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		if (diff & words[i].bit) {
-			note_foreign(a, words[i].what);
+			adapter_note_foreign(a, words[i].what);
 			return;
 		}
 	}
-	note_foreign(a, "changed settings of the adapter");
+	adapter_note_foreign(a, "changed settings of the adapter");
 }
 
 /* --- settings from outside --- */
@@ -319,7 +324,7 @@ static void on_unplug(struct timer *t)
 		adapter_enter_state(a, ADAPTER_BLOCKED, RES_MGMT(MGMT_STATUS_RFKILLED),
 		                    "blocked by rfkill: see rfkill(8)");
 	} else {
-		note_foreign(a, "turned the radio off");
+		adapter_note_foreign(a, "turned the radio off");
 		adapter_enter_state(a, ADAPTER_OFF, 0, "turned off by another program");
 		a->off_with_who = a->who;
 		if (left_behind(a) && a->state == ADAPTER_OFF)
@@ -333,7 +338,7 @@ static void on_unplug(struct timer *t)
 static void on_powered(struct adapter *a)
 {
 	if (a->state == ADAPTER_OFF)
-		note_foreign(a, "turned the radio on");
+		adapter_note_foreign(a, "turned the radio on");
 	bringup_start(a, a->state != ADAPTER_FAILED);
 }
 
@@ -391,7 +396,7 @@ static int handle_mgmt_event(struct adapter *a, const struct mgmt_msg *msg)
 			break;
 		scan_discovering(a, types, on);
 		if (on && !scan_engaged(a))
-			note_foreign(a, "searches for devices");
+			adapter_note_foreign(a, "searches for devices");
 		break;
 	case MGMT_EV_CONTROLLER_ERROR:
 		r = mgmt_parse_controller_error(msg->data, msg->len, &a->hardware_error);
@@ -408,8 +413,10 @@ void adapter_mgmt_event(struct adapter *a, const struct mgmt_msg *msg)
 {
 	if (handle_mgmt_event(a, msg) < 0)
 		a->stats.events_malformed++;
-	if (a->known)
+	if (a->known) {
 		links_mgmt_event(a, msg);
+		adv_mgmt_event(a, msg);
+	}
 }
 
 /* --- life --- */
@@ -439,7 +446,7 @@ int adapter_new(struct manager *manager, struct loop *loop, const struct kernel 
 	defer_init(&a->broken, loop, on_broken);
 	bringup_init(a);
 	adapter_stop_init(a);
-	if (scan_attach(a) < 0 || links_attach(a) < 0) {
+	if (scan_attach(a) < 0 || links_attach(a) < 0 || adv_attach(a) < 0) {
 		adapter_free(a);
 		return -ENOMEM;
 	}
@@ -477,6 +484,8 @@ struct adapter *adapter_free(struct adapter *a)
 	drop_all(&a->off_ops);
 	if (a->links)
 		links_detach(a);
+	if (a->advs)
+		adv_detach(a);
 	if (a->scan)
 		scan_detach(a);
 	adapter_close_hci(a);

@@ -14,6 +14,7 @@
 #include "aiobled/manager.h"
 #include "aiobled/mgmt.h"
 
+struct advs;  /* adv.c */
 struct scan;  /* scan.c */
 struct links; /* connect.c */
 
@@ -47,7 +48,7 @@ struct bringup {
 
 /* adapter_stop() under way (adapter_power.c) */
 struct stopping {
-	struct op links, scan, off;
+	struct op advs, links, scan, off;
 	bool done;
 };
 
@@ -91,11 +92,15 @@ struct adapter {
 	uint16_t manufacturer;
 	uint64_t le_features; /* HCIP_FEATURE_* */
 	uint64_t le_states;   /* LE Read Supported States; 0: not known */
+	uint32_t adv_flags;   /* enum mgmt_adv_flag: what the controller can do */
+	uint32_t adv_max;     /* instances the kernel has for it; 0: not known */
+	uint32_t adv_found;   /* instances that were there at the end of bring-up */
 
 	struct adapter_stats stats; /* each module counts its own */
 	struct scan *scan;          /* scan.c's, between scan_attach() and scan_detach() */
 	struct links *links;        /* connect.c's, between links_attach() and links_detach() */
 	struct gatt_server *gatt_server; /* the same */
+	struct advs *advs;          /* adv.c's, between adv_attach() and adv_detach() */
 
 	const struct adapter_events *events;
 	void *events_data;
@@ -106,6 +111,9 @@ struct adapter {
 
 /** adapter_changed() - tell the listener, later in this loop pass; several calls become one */
 void adapter_changed(struct adapter *adapter);
+
+/** adapter_note_foreign() - another program did something to the adapter: "advertises" */
+void adapter_note_foreign(struct adapter *adapter, const char *what);
 
 /** adapter_emit_conn() - a link is usable: tell the listener now, before the done() of those who wait for it */
 void adapter_emit_conn(struct adapter *adapter, struct conn *conn);
@@ -257,3 +265,19 @@ void scan_discovering(struct adapter *adapter, uint8_t type, bool on);
 
 /** scan_active() - the controller is scanning for clients now: adapter_scanning() */
 bool scan_active(const struct adapter *adapter);
+
+/** adv_*() - the same for advertisers: power off pauses those that were on the air */
+int adv_attach(struct adapter *adapter);
+void adv_detach(struct adapter *adapter);
+void adv_adapter_up(struct adapter *adapter);
+void adv_adapter_down(struct adapter *adapter, int err);
+
+/** adv_hci_event() - before the links see the event: the advertiser of a link is known when its conn is made */
+void adv_hci_event(struct adapter *adapter, const struct hcip_event *ev);
+void adv_mgmt_event(struct adapter *adapter, const struct mgmt_msg *msg);
+
+/** adv_conn_added() - a link is usable, and the listener has been told */
+void adv_conn_added(struct adapter *adapter, struct conn *conn);
+
+/** adv_stop_all() - end every advertiser (-ECANCELED); done(): 0, always, when the kernel has none of ours any more */
+void adv_stop_all(struct adapter *adapter, struct op *op);
