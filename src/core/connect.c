@@ -688,8 +688,13 @@ static void attempt_join(struct attempt *a, struct connect_op *c)
 void connect_requeue(struct links *links, struct connect_op *c, const struct connect_params *params)
 {
 	struct attempt *a = attempt_find(links, &c->peer);
+	struct conn *conn = conn_find(links, &c->peer);
 
 	list_del(&c->op.link);
+	if (conn && !conn_is_leaving(conn)) { /* the peer was faster */
+		conn_join(conn, c);
+		return;
+	}
 	if (!a) {
 		a = attempt_new(links, &c->peer, params);
 		if (!a) {

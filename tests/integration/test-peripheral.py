@@ -153,10 +153,11 @@ with case("off and on: centrals can connect again"), host(radio) as one:
 
 with case("a flood of links that come and go at once"), host(radio) as one:
     before = adapter.get("Stats")
-    for _ in range(30):
+    for n in range(40):
         advertise()
         status, handle = one.connect(us)
         equal(status, 0, "status of the connection")
+        time.sleep(n % 8 * 0.015)
         one.command(DISCONNECT, struct.pack("<HB", handle, 0x13))
         one.event(DISCONNECTED)
     eventually(lambda: adapter.get("LinksInUse") == 0, 10, "links are left")
@@ -164,7 +165,7 @@ with case("a flood of links that come and go at once"), host(radio) as one:
     with central(one) as (handle, conn):
         works(one, handle)
     after = adapter.get("Stats")
-    print("# of 30 links %d were told of, %d came to nothing" % (after["accepts"] - before["accepts"] - 1,
+    print("# of 40 links %d were told of, %d came to nothing" % (after["accepts"] - before["accepts"] - 1,
                                                                 after["accept_failures"] - before["accept_failures"]))
 
 

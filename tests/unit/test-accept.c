@@ -118,6 +118,33 @@ static void assert_up(unsigned int i, uint16_t handle)
 	assert_int_equal(conn_handle(seen[i].conn), handle);
 }
 
+/* --- wishes --- */
+
+static struct connect_op wish;
+static int wish_done, wish_res;
+
+static void on_wish(struct op *op, int res)
+{
+	wish_done++;
+	wish_res = res;
+}
+
+static void ask(unsigned int n, uint32_t timeout_ms)
+{
+	struct addr peer = peer_addr(n);
+
+	op_init(&wish.op, world.loop, on_wish);
+	wish_done = 0;
+	assert_int_equal(
+		connect_start(world.adapter, &peer, &CONNECT_PARAMS_DEFAULT, &wish, timeout_ms), 0);
+}
+
+static void want(unsigned int n, uint32_t timeout_ms)
+{
+	ask(n, timeout_ms);
+	world_advance(0);
+}
+
 /* --- orders --- */
 
 static const char *const orders[] = {
@@ -314,6 +341,42 @@ static void again_with_the_same_handle(void **state)
 	}
 }
 
+static void the_one_that_stays_is_the_peers(void **state)
+{
+	struct fake_link *old;
+
+	ready();
+	old = incoming(1, 0x40, "ham");
+	world_advance(0);
+	close(old->far);
+	old->far = -1;
+	incoming(1, 0x41, "ham");
+	world_advance(0);
+	want(1, 1000);
+	assert_int_equal(wish_done, 1);
+	assert_ptr_equal(wish.conn, seen[1].conn);
+	assert_false(seen[0].down);
+}
+
+/* Who was about to get the first link gets the second. */
+static void asked_for_while_it_is_replaced(void **state)
+{
+	struct fake_link *old;
+
+	ready();
+	old = incoming(1, 0x40, "ham");
+	world_advance(0);
+	ask(1, 10000);
+	fake_link_drop(old, 0x13);
+	incoming(1, 0x41, "ham");
+	world_advance(0);
+	assert_down(0, 0x13);
+	assert_up(1, 0x41);
+	assert_int_equal(wish_done, 1);
+	assert_int_equal(wish_res, 0);
+	assert_ptr_equal(wish.conn, seen[1].conn);
+}
+
 static void again_while_the_first_is_going_down(void **state)
 {
 	static const char *const rows[] = {"ham", "amh", "mah", "a"};
@@ -378,27 +441,28 @@ static void a_handle_that_comes_back_without_a_word(void **state)
 	assert_answers(new);
 }
 
-/* --- links that we want, too --- */
-
-static struct connect_op wish;
-static int wish_done, wish_res;
-
-static void on_wish(struct op *op, int res)
+/* A link of somebody else's without a channel, and nothing was read of its end when its handle comes back. */
+static void a_handle_of_a_link_without_a_channel(void **state)
 {
-	wish_done++;
-	wish_res = res;
-}
+	struct fake_link *old, *new;
+	struct addr second = peer_addr(2);
 
-static void want(unsigned int n, uint32_t timeout_ms)
-{
-	struct addr peer = peer_addr(n);
-
-	op_init(&wish.op, world.loop, on_wish);
-	wish_done = 0;
-	assert_int_equal(
-		connect_start(world.adapter, &peer, &CONNECT_PARAMS_DEFAULT, &wish, timeout_ms), 0);
+	ready();
+	old = incoming(1, 0x40, "h");
 	world_advance(0);
+	new = incoming(2, 0x40, "a");
+	world_advance(0);
+	assert_int_equal(n_seen, 0);
+	fake_link_drop(old, 0x13);
+	world_advance(0);
+	fake_link_tell(new, "h");
+	world_advance(1000);
+	assert_up(0, 0x40);
+	assert_true(addr_equal(conn_addr(seen[0].conn), &second));
+	assert_answers(new);
 }
+
+/* --- links that we want, too --- */
 
 static void a_pending_attempt_gets_the_link(void **state)
 {
@@ -498,8 +562,13 @@ static void a_link_without_a_channel_does_not_disturb_the_attempt(void **state)
 	pending = fake_link(world.fk, 0);
 	l = incoming(1, 0x40, "h");
 	world_advance(0);
-	fake_link_drop(l, 0x08);
+	fake_link_drop(l, 0x05);
 	world_advance(100);
+	fake_link_fail(pending, -ECONNREFUSED,
+	               0); /* the reason of the other link is not its reason */
+	world_advance(1000);
+	assert_int_equal(wish_done, 0);
+	pending = fake_link(world.fk, fake_links(world.fk) - 1);
 	fake_link_up(pending, 0x41);
 	world_advance(1000);
 	assert_int_equal(wish_done, 1);
@@ -813,8 +882,11 @@ int main(void)
 		T(ended_by_us),
 		T(again_with_the_same_handle),
 		T(again_while_the_first_is_going_down),
+		T(the_one_that_stays_is_the_peers),
+		T(asked_for_while_it_is_replaced),
 		T(the_end_of_the_first_is_lost),
 		T(a_handle_that_comes_back_without_a_word),
+		T(a_handle_of_a_link_without_a_channel),
 		T(a_pending_attempt_gets_the_link),
 		T(a_second_link_of_the_attempt_is_ended),
 		T(a_connected_peer_is_connected),

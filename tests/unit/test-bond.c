@@ -366,10 +366,15 @@ static void the_oldest_bonds_are_forgotten(void **state)
 		down(l);
 	}
 	l = up(0);
-	pair(l); /* again: the newest now */
+	for (int i = 0; i < 3; i++)
+		pair(l); /* again: the newest now, and one all the same */
 	down(l);
 	l = up(BONDS);
 	pair(l);
+	down(l);
+	l = up(2);
+	encrypt(l);
+	assert_true(conn_bonded(last));
 	down(l);
 	l = up(0);
 	encrypt(l);
