@@ -65,25 +65,81 @@ const struct stream_record *sink_peek(const struct sink *s)
 	return list_first(&s->queue, struct stream_record, link);
 }
 
-static void sink_forget_oldest(struct sink *s)
+static void sink_forget(struct sink *s, struct stream_record *r)
 {
-	struct stream_record *r = list_first(&s->queue, struct stream_record, link);
-
 	s->queued--;
+	s->exempt -= r->exempt;
 	s->bytes -= r->len;
 	record_free(r);
+}
+
+/* Forget @r; @n numbers up to its own are not lost, which the one behind it tells. */
+static void sink_forget_skipping(struct sink *s, struct stream_record *r, uint32_t n)
+{
+	if (r->link.next == &s->queue)
+		s->skipped += n;
+	else
+		list_entry(r->link.next, struct stream_record, link)->skipped += n;
+	sink_forget(s, r);
+}
+
+void sink_skip(struct sink *s, struct stream_record *r)
+{
+	sink_forget_skipping(s, r, r->skipped + 1);
 }
 
 void sink_pop(struct sink *s)
 {
 	s->taken = sink_peek(s)->seq;
-	sink_forget_oldest(s);
+	sink_forget(s, list_first(&s->queue, struct stream_record, link));
+}
+
+void sink_take(struct sink *s, struct stream_record *r)
+{
+	if (r == sink_peek(s))
+		sink_pop(s);
+	else
+		sink_skip(s, r);
+}
+
+static void sink_drop(struct sink *s, struct stream_record *r)
+{
+	s->dropped++;
+	sink_forget_skipping(s, r, r->skipped);
 }
 
 static void sink_drop_oldest(struct sink *s)
 {
-	s->dropped++;
-	sink_forget_oldest(s);
+	sink_drop(s, list_first(&s->queue, struct stream_record, link));
+}
+
+static void sink_drop_oldest_of(struct sink *s, bool exempt)
+{
+	struct stream_record *r;
+
+	list_for_each (r, &s->queue, link) {
+		if (r->exempt == exempt) {
+			sink_drop(s, r);
+			return;
+		}
+	}
+}
+
+static uint32_t sink_limit(const struct sink *s)
+{
+	bool flowing = s->mode == SINK_SIGNALS && !list_linked(&s->blocked_link);
+
+	return flowing ? MAX(s->max, s->burst) : s->max;
+}
+
+static void sink_trim(struct sink *s)
+{
+	while (s->queued - s->exempt > sink_limit(s))
+		sink_drop_oldest_of(s, false);
+	while (s->exempt > SINK_QUEUE_MAX)
+		sink_drop_oldest_of(s, true);
+	while (s->bytes > SINK_BYTES_MAX && s->queued > 1)
+		sink_drop_oldest(s);
 }
 
 static void sink_enqueue(struct sink *s, const struct stream_record *head, const void *a,
@@ -93,6 +149,7 @@ static void sink_enqueue(struct sink *s, const struct stream_record *head, const
 
 	if (!r) {
 		s->dropped++;
+		s->skipped = head->skipped;
 		return;
 	}
 	*r = *head;
@@ -104,9 +161,9 @@ static void sink_enqueue(struct sink *s, const struct stream_record *head, const
 		memcpy(r->data + a_len, b, b_len);
 	list_add_tail(&s->queue, &r->link);
 	s->queued++;
+	s->exempt += r->exempt;
 	s->bytes += r->len;
-	while (s->queued > s->max || (s->bytes > SINK_BYTES_MAX && s->queued > 1))
-		sink_drop_oldest(s);
+	sink_trim(s);
 }
 
 static void sink_schedule(struct sink *s)
@@ -199,20 +256,37 @@ static bool sink_pass(struct sink *s, struct stream_record *head, const void *a,
 	return sink_write(s, r) == 0;
 }
 
-void sink_push2(struct sink *s, uint8_t type, uint16_t handle, uint64_t time_us, const void *head,
-                size_t head_len, const void *data, size_t len)
+static void sink_put(struct sink *s, struct stream_record *r, const void *head, size_t head_len,
+                     const void *data, size_t len)
 {
-	struct stream_record r = {
-		.seq = ++s->seq, .time_us = time_us, .handle = handle, .type = type};
-
-	if (sink_pass(s, &r, head, head_len, data, len))
+	r->seq = ++s->seq;
+	r->skipped = s->skipped;
+	s->skipped = 0;
+	if (sink_pass(s, r, head, head_len, data, len))
 		return;
-	sink_enqueue(s, &r, head, head_len, data, len);
+	sink_enqueue(s, r, head, head_len, data, len);
 	if (s->stream) {
 		sink_drain(s);
 		return;
 	}
 	sink_schedule(s);
+}
+
+void sink_push2(struct sink *s, uint8_t type, uint16_t handle, uint64_t time_us, const void *head,
+                size_t head_len, const void *data, size_t len)
+{
+	struct stream_record r = {.time_us = time_us, .handle = handle, .type = type};
+
+	sink_put(s, &r, head, head_len, data, len);
+}
+
+void sink_push_exempt(struct sink *s, uint8_t type, uint16_t handle, uint64_t time_us,
+                      const void *head, size_t head_len, const void *data, size_t len)
+{
+	struct stream_record r = {
+		.time_us = time_us, .handle = handle, .type = type, .exempt = true};
+
+	sink_put(s, &r, head, head_len, data, len);
 }
 
 void sink_push(struct sink *s, uint8_t type, uint16_t handle, uint64_t time_us, const void *data,
@@ -235,11 +309,22 @@ void sink_fail(struct sink *s, int res)
 	op_fail_all(&s->waiters, res);
 }
 
+/* The first that waits for something there is, or NULL. */
+static struct op *sink_waiter(const struct sink *s)
+{
+	struct op *op;
+
+	list_for_each (op, &s->waiters, link)
+		if (!s->events->wants || s->events->wants(s, op))
+			return op;
+	return NULL;
+}
+
 static void sink_answer(struct sink *s)
 {
 	struct op *op;
 
-	while (s->queued && (op = list_first(&s->waiters, struct op, link)))
+	while (s->queued && (op = sink_waiter(s)))
 		op_complete(op, 0); /* its done() takes from the queue */
 }
 
@@ -270,6 +355,8 @@ static bool sink_signal(struct sink *s)
 
 void sink_flush_now(struct sink *s)
 {
+	if (s->mode == SINK_KEEP)
+		sink_answer(s);
 	if (s->mode != SINK_SIGNALS)
 		return;
 	list_del(&s->flush_link);
@@ -341,9 +428,10 @@ void sink_end(struct sink *s, uint8_t hci, const char *reason)
 		return;
 	if (s->encoded)
 		sink_encode_queue(s);
-	stream_end(steal(&s->stream), &s->queue, s->seq, hci, reason);
+	stream_end(steal(&s->stream), &s->queue, s->seq, s->skipped, hci, reason);
 	list_init(&s->queue);
 	s->queued = 0;
+	s->exempt = 0;
 	s->bytes = 0;
 	s->mode = SINK_KEEP;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where the events of one scanner or subscription go: kept for Next, sent as signals, or written to a descriptor. One
- * bounded queue of numbered records; when it is full the oldest is dropped, and every drop is counted.
+ * Where the events of one scanner, subscription or application go: kept for Next, sent as signals, or written to a
+ * descriptor. One bounded queue of numbered records; when it is full the oldest is dropped, and every drop is counted.
+ * Records that tell a state, of which the owner keeps only the last, are exempt from the bound.
  *
  * Nothing is sent to the bus from sink_push(), which runs while the radio is being read: sinks_flush() does it once a
  * pass, so what arrived together travels together. Records for a descriptor go at once.
@@ -34,8 +35,10 @@ struct sink_events {
 	size_t (*signal)(struct sink *sink, const char *destination);
 	/* what is written to the descriptor instead of a record, malloc'ed; NULL member: the record itself */
 	struct stream_record *(*encode)(struct sink *sink, const struct stream_record *record);
-	/* the reader closed its descriptor: end the object */
+	/* the reader closed its descriptor: end the object, or go on: what comes is kept for Next */
 	void (*closed)(struct sink *sink);
+	/* is there something in the queue for the waiting call of @op? NULL: whatever there is */
+	bool (*wants)(const struct sink *sink, const struct op *op);
 };
 
 enum sink_mode { SINK_KEEP, SINK_SIGNALS, SINK_STREAM };
@@ -48,8 +51,12 @@ struct sink {
 	bool corked; /* nothing is sent yet: the reply that names the object comes first */
 	bool encoded;
 	uint32_t max;
+	uint32_t
+		burst; /* instead of max, if more, while signals flow: what one pass of the loop brings */
 	struct list queue; /* struct stream_record */
 	uint32_t queued;
+	uint32_t exempt;  /* of them */
+	uint32_t skipped; /* numbers after the last queued record that are not lost */
 	size_t bytes;
 	uint64_t seq;        /* of the last record */
 	uint64_t taken;      /* number of the last one that was handed out, not dropped */
@@ -87,6 +94,14 @@ void sink_push(struct sink *s, uint8_t type, uint16_t handle, uint64_t time_us, 
 /** sink_push2() - the same with a payload in two parts */
 void sink_push2(struct sink *s, uint8_t type, uint16_t handle, uint64_t time_us, const void *head,
                 size_t head_len, const void *data, size_t len);
+
+/** sink_push_exempt() - one that does not count against the limit; at most SINK_QUEUE_MAX of them are kept */
+void sink_push_exempt(struct sink *s, uint8_t type, uint16_t handle, uint64_t time_us,
+                      const void *head, size_t head_len, const void *data, size_t len);
+
+/** sink_take() - forget one that was handed out; sink_skip() - one that nobody is to be told of any more. Neither is lost. */
+void sink_take(struct sink *s, struct stream_record *record);
+void sink_skip(struct sink *s, struct stream_record *record);
 
 /** sink_peek(), sink_pop() - the oldest record or NULL; forget it */
 const struct stream_record *sink_peek(const struct sink *s);

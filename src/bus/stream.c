@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Streams. One send() a record; the header says how many were lost before it, which is a gap in the numbers. Interest in
+ * Streams. One send() a record; the header says how many were lost before it, which is a gap in the numbers
+ * that is not accounted for otherwise. Interest in
  * the socket follows from the state in one place, stream_update().
  */
 #include "stream.h"
@@ -217,7 +218,8 @@ static void put_header(uint8_t buf[STREAM_HEADER_SIZE], const struct stream *s,
 	wr_u8(&w, 0);
 	wr_le16(&w, r->handle);
 	/* the end has no number of its own: it carries that of the source's last record */
-	wr_le32(&w, (uint32_t)(r->seq - s->sent_seq - (r->type == STREAM_END ? 0 : 1)));
+	wr_le32(&w,
+	        (uint32_t)(r->seq - s->sent_seq - r->skipped - (r->type == STREAM_END ? 0 : 1)));
 	wr_le64(&w, r->seq);
 	wr_le64(&w, r->time_us);
 }
@@ -265,28 +267,31 @@ static void stream_drain(struct stream *s)
 		stream_free(s); /* the reader has it all in its own queue */
 }
 
-static struct stream_record *end_record(struct bus *bus, uint64_t seq, uint8_t hci,
-                                        const char *reason)
+static struct stream_record *end_record(struct bus *bus, uint64_t seq, uint32_t skipped,
+                                        uint8_t hci, const char *reason)
 {
 	size_t len = strnlen(reason, END_REASON_MAX);
 	struct stream_record *r = malloc(sizeof(*r) + 1 + len);
 
 	if (!r)
 		return NULL;
-	*r = (struct stream_record){
-		.seq = seq, .time_us = loop_now_us(bus->loop), .type = STREAM_END, .len = 1 + len};
+	*r = (struct stream_record){.seq = seq,
+	                            .time_us = loop_now_us(bus->loop),
+	                            .skipped = skipped,
+	                            .type = STREAM_END,
+	                            .len = 1 + len};
 	list_init(&r->link);
 	r->data[0] = hci;
 	memcpy(r->data + 1, reason, len);
 	return r;
 }
 
-void stream_end(struct stream *s, struct list *backlog, uint64_t seq, uint8_t hci,
+void stream_end(struct stream *s, struct list *backlog, uint64_t seq, uint32_t skipped, uint8_t hci,
                 const char *reason)
 {
 	s->events = NULL;
 	list_move_all(backlog, &s->backlog);
-	s->last = end_record(s->bus, seq, hci, reason);
+	s->last = end_record(s->bus, seq, skipped, hci, reason);
 	if (!s->last || s->shut) {
 		stream_free(s);
 		return;

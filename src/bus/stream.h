@@ -24,8 +24,11 @@ struct stream;
 struct stream_record {
 	struct list link;
 	uint64_t seq, time_us;
+	uint32_t
+		skipped; /* numbers just before this one that nobody is to be told of, but not lost */
 	uint16_t handle;
 	uint8_t type;
+	bool exempt; /* the sink's: does not count against its limit */
 	size_t len;
 	uint8_t data[];
 };
@@ -70,9 +73,10 @@ void stream_read(struct stream *stream, bool on);
  * stream_end() - the source is over: send what is in @backlog, then the end, and close
  * @backlog: list of struct stream_record; taken, as is the stream
  * @seq:     number of the last record of the source
+ * @skipped: numbers at the end that are not lost
  */
-void stream_end(struct stream *stream, struct list *backlog, uint64_t seq, uint8_t hci,
-                const char *reason);
+void stream_end(struct stream *stream, struct list *backlog, uint64_t seq, uint32_t skipped,
+                uint8_t hci, const char *reason);
 
 /** streams_orphan() - @client has left: its streams stay while somebody has their other end */
 void streams_orphan(struct client *client);

@@ -55,7 +55,7 @@ void write_stream_end(struct write_stream *w, uint8_t hci, const char *reason)
 
 	list_init(&none);
 	if (w->stream)
-		stream_end(steal(&w->stream), &none, 0, hci, reason);
+		stream_end(steal(&w->stream), &none, 0, 0, hci, reason);
 	write_stream_free(w);
 }
 

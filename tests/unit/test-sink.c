@@ -12,7 +12,8 @@
 static struct bus bus;
 static struct client one, two;
 static struct sink s;
-static char story[8192]; /* what went out: "1.2[3 4]" is one signal to 1.2, "all[...]" one to everybody */
+static char story
+	[8192]; /* what went out: "1.2[3 4]" is one signal to 1.2, "all[...]" one to everybody */
 static unsigned int closed, signals;
 static bool cannot_build, cannot_encode;
 static size_t per_signal;
@@ -605,6 +606,184 @@ static void a_reader_outlives_its_client(void **state)
 	got_end(1, 0, 0, "released");
 }
 
+/* --- records that tell a state --- */
+
+static void push_exempt(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		sink_push_exempt(&s, STREAM_SUBSCRIBED, 9, 0, "h", 1, "ead", 3);
+}
+
+static struct stream_record *queued(uint64_t seq)
+{
+	struct stream_record *r;
+
+	list_for_each (r, &s.queue, link)
+		if (r->seq == seq)
+			return r;
+	return NULL;
+}
+
+static void exempt_ones_take_no_place(void **state)
+{
+	begin(2);
+	push(1);
+	push_exempt(4);
+	push(2); /* 1 goes: the oldest of its sort */
+	assert_int_equal(s.queued, 6);
+	assert_int_equal(s.dropped, 1);
+	assert_null(queued(1));
+	assert_memory_equal(queued(2)->data, "head", 4);
+	for (unsigned int i = 0; i < SINK_QUEUE_MAX + 3; i++)
+		push_exempt(1);
+	assert_int_equal(s.exempt, SINK_QUEUE_MAX);
+	assert_int_equal(s.queued, SINK_QUEUE_MAX + 2);
+	assert_int_equal(s.dropped, 1 + 4 + 3);
+	while (sink_peek(&s))
+		sink_pop(&s);
+	assert_int_equal(s.exempt, 0);
+}
+
+static void what_is_skipped_is_not_lost(void **state)
+{
+	begin(8);
+	push_exempt(5);
+	sink_skip(&s, queued(1));
+	sink_skip(&s, queued(3));
+	sink_skip(&s, queued(4));
+	push(1);
+	sink_skip(&s, queued(6));
+	push(1);
+	assert_int_equal(s.dropped, 0);
+	open_it(&one, false);
+	got(STREAM_SUBSCRIBED, 2, 0);
+	got(STREAM_SUBSCRIBED, 5, 0);
+	got(STREAM_NOTIFIED, 7, 0);
+	push(1);
+	got(STREAM_NOTIFIED, 8, 0);
+}
+
+static void what_is_lost_between_is_counted_still(void **state)
+{
+	begin(2);
+	push(1);
+	push_exempt(2);
+	sink_skip(&s, queued(2));
+	push(3); /* 4, 5 and 6; 1 and 4 are dropped */
+	sink_skip(&s, queued(3));
+	assert_int_equal(s.dropped, 2);
+	open_it(&one, false);
+	got(STREAM_NOTIFIED, 5, 2);
+	got(STREAM_NOTIFIED, 6, 0);
+}
+
+static void taken_out_of_turn(void **state)
+{
+	begin(8);
+	push(4);
+	sink_take(&s, queued(3));
+	sink_take(&s, queued(1));
+	assert_int_equal(s.taken, 1);
+	open_it(&one, false);
+	got(STREAM_NOTIFIED, 2, 0);
+	got(STREAM_NOTIFIED, 4, 0);
+}
+
+static void the_end_after_what_was_skipped(void **state)
+{
+	begin(8);
+	push(3);
+	sink_skip(&s, queued(2));
+	sink_skip(&s, queued(3));
+	open_it(&one, false);
+	sink_end(&s, 0, "unregistered");
+	got(STREAM_NOTIFIED, 1, 0);
+	got_end(3, 0, 0, "unregistered");
+}
+
+static void a_burst_is_no_reason_to_drop(void **state)
+{
+	per_signal = 1;
+	begin(2);
+	s.burst = 5;
+	sink_set_signals(&s, &one, false);
+	sink_uncork(&s);
+	push(5);
+	assert_int_equal(s.dropped, 0);
+	push(1);
+	assert_int_equal(s.dropped, 1);
+	sent("1.1[2]1.1[3]1.1[4]1.1[5]1.1[6]");
+	while (signals < CREDIT_STOP_MESSAGES) {
+		push(1);
+		sinks_flush(&bus);
+	}
+	push(1);
+	sinks_flush(&bus); /* no credit: from here it is the limit that counts */
+	push(3);
+	assert_int_equal(s.queued, 2);
+	assert_int_equal(s.dropped, 1 + 2);
+}
+
+static uint8_t wanted_type;
+
+static bool on_wants(const struct sink *sink, const struct op *op)
+{
+	const struct next *n = container_of(op, struct next, op);
+	const struct stream_record *r;
+
+	list_for_each (r, &sink->queue, link)
+		if (!n->res || r->type == wanted_type)
+			return true;
+	return false;
+}
+
+static void on_next_wanted(struct op *op, int res)
+{
+	struct next *n = container_of(op, struct next, op);
+	struct stream_record *r;
+
+	n->done++;
+	list_for_each (r, &s.queue, link) {
+		if (n->res && r->type != wanted_type)
+			continue;
+		n->seq = r->seq;
+		sink_take(&s, r);
+		return;
+	}
+}
+
+/* res, before the end: picky */
+static void next_wanted(struct next *n, bool picky)
+{
+	*n = (struct next){.call.op = &n->op, .res = picky};
+	op_init(&n->op, bus.loop, on_next_wanted);
+	sink_next(&s, &n->call, 0);
+}
+
+static void one_who_waits_for_something_else_waits_on(void **state)
+{
+	static const struct sink_events picky_events = {.closed = on_closed, .wants = on_wants};
+	struct next n[3];
+
+	wanted_type = STREAM_SUBSCRIBED;
+	sink_init(&s, &bus, &picky_events, 8);
+	sink_uncork(&s);
+	next_wanted(&n[0], true);
+	next_wanted(&n[1], false);
+	push(2);
+	sent("");
+	assert_int_equal(n[0].done, 0);
+	assert_int_equal(n[1].seq, 1);
+	push_exempt(1);
+	sent("");
+	assert_int_equal(n[0].seq, 3);
+	next_wanted(&n[2], true);
+	push_exempt(1);
+	sink_flush_now(&s); /* at once, before something that must come after */
+	assert_int_equal(n[2].seq, 4);
+	assert_int_equal(s.queued, 1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -635,6 +814,13 @@ int main(void)
 		T(a_quota_that_is_used_up),
 		T(from_signals_to_a_descriptor),
 		T(a_reader_outlives_its_client),
+		T(exempt_ones_take_no_place),
+		T(what_is_skipped_is_not_lost),
+		T(what_is_lost_between_is_counted_still),
+		T(taken_out_of_turn),
+		T(the_end_after_what_was_skipped),
+		T(a_burst_is_no_reason_to_drop),
+		T(one_who_waits_for_something_else_waits_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
