@@ -16,6 +16,8 @@
 #define HCI_CONNECTION_LIMIT  0x09 /* the same, 2.9 */
 #define MGMT_RFKILLED         0x12
 
+#define KEY_TEXT_MAX 192 /* bytes of a key in a sentence; the details have all of it */
+
 static const struct {
 	int res;
 	const char *suffix, *text;
@@ -64,6 +66,17 @@ const char *bus_error_name(const struct bus_error *e)
 	return name;
 }
 
+size_t bus_text_fit(const char *s, size_t max)
+{
+	size_t n = strnlen(s, max + 1);
+
+	if (n <= max)
+		return n;
+	for (n = max; n && ((unsigned char)s[n] & 0xc0) == 0x80; n--)
+		;
+	return n;
+}
+
 const char *bus_error_text(const struct bus_error *e, char buf[BUS_ERROR_TEXT_MAX])
 {
 	const char *text = e->text;
@@ -75,7 +88,8 @@ const char *bus_error_text(const struct bus_error *e, char buf[BUS_ERROR_TEXT_MA
 	if (!text)
 		text = res_text(e->res, res, sizeof(res));
 	if (e->key)
-		(void)snprintf(buf, BUS_ERROR_TEXT_MAX, e->text ? "%s %s" : "%s: %s", e->key, text);
+		(void)snprintf(buf, BUS_ERROR_TEXT_MAX, e->text ? "%.*s %s" : "%.*s: %s",
+		               (int)bus_text_fit(e->key, KEY_TEXT_MAX), e->key, text);
 	else if (e->res == -ENOTCONN && e->hci)
 		(void)snprintf(buf, BUS_ERROR_TEXT_MAX, "%s: %s", text,
 		               res_text(RES_HCI(e->hci), res, sizeof(res)));

@@ -34,6 +34,9 @@ const char *bus_error_name(const struct bus_error *e);
 /** bus_error_text() - a sentence for people. Return: @buf or e->text. */
 const char *bus_error_text(const struct bus_error *e, char buf[BUS_ERROR_TEXT_MAX]);
 
+/** bus_text_fit() - how many bytes of @s fit into @max without cutting a character: half of one the bus would not carry */
+size_t bus_text_fit(const char *s, size_t max);
+
 /** bus_error_append() - the details, an a{sv}. Return: < 0 when the message cannot take it. */
 int bus_error_append(sd_bus_message *m, const struct bus_error *e);
 
