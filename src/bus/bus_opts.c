@@ -237,6 +237,16 @@ static int store_list(sd_bus_message *m, const struct opt *o, const char *sig, v
 	                                            : 0;
 }
 
+static int store_path(sd_bus_message *m, const struct opt *o, char type, void *field,
+                      struct bus_error *err)
+{
+	if (type != 'o')
+		return bus_arg_error(err, o->key, "must be an object path");
+	if (sd_bus_message_read_basic(m, 'o', field) <= 0)
+		return bus_arg_error(err, o->key, "cannot be read");
+	return 0;
+}
+
 static int store_bytes(sd_bus_message *m, const struct opt *o, const char *sig, void *field,
                        struct bus_error *err)
 {
@@ -302,6 +312,8 @@ static int store(sd_bus_message *m, const struct opt *o, const char *sig, void *
 	case OPT_NAMES:
 	case OPT_U16S:
 		return store_list(m, o, sig, field, err);
+	case OPT_PATH:
+		return store_path(m, o, basic, field, err);
 	case OPT_BYTES:
 		return store_bytes(m, o, sig, field, err);
 	case OPT_DICTS:

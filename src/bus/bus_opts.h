@@ -32,6 +32,7 @@ enum opt_type {
 	OPT_ADDRS, /* struct opt_addrs; type 0xff */
 	OPT_NAMES, /* struct opt_names: views into the message */
 	OPT_U16S,  /* struct opt_u16s */
+	OPT_PATH,  /* const char *: a view into the message */
 	OPT_TEXT,  /* const char *: a view into the message; at most @max bytes */
 	OPT_BYTES, /* struct opt_bytes: an array of bytes, or the UTF-8 of a string; a view into the message */
 	OPT_DICTS, /* aa{sv}: @each reads them one by one */
