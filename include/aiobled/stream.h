@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records on the SOCK_SEQPACKET descriptors that Scanner1.Open, Subscription1.Open and Characteristic1.OpenNotify hand
- * out. One datagram is one record: this header, then its payload. All numbers are little-endian. This file is also for
+ * Records on the SOCK_SEQPACKET descriptors that Scanner1.Open, Subscription1.Open, Characteristic1.OpenNotify and
+ * Application1.Open hand out. One datagram is one record: this header, then its payload. All numbers are little-endian. This file is also for
  * clients.
  *
  *  offset  size  field
@@ -31,8 +31,19 @@
  * are strings of hexadecimal digits; the keys of "manufacturer" are the company identifiers as decimal strings, those of
  * "service_data" UUIDs as they stand in "services".
  *
+ * STREAM_WRITTEN, STREAM_SUBSCRIBED, STREAM_READ: events of an application; handle is that of the attribute. The connection
+ * is the N of /org/aioble/hciN/conn/N, which is never used again; 0 when there is no object for it.
+ *      24     8  connection
+ * STREAM_WRITTEN:
+ *      32        the value that was written
+ * STREAM_SUBSCRIBED:
+ *      32     1  bit 0 notifications, bit 1 indications; 0: no more
+ * STREAM_READ:
+ *      32     4  token, for Application1.AnswerRead
+ *      36     8  deadline, CLOCK_MONOTONIC in microseconds
+ *
  * STREAM_END: nothing comes after it. The payload is one byte, the HCI reason when the link went away and else 0, and then
- * the reason: "duration", "stopped", "released" or the name of an error of org.aioble.Error.
+ * the reason: "duration", "stopped", "released", "unregistered", "replaced" or the name of an error of org.aioble.Error.
  */
 #pragma once
 
@@ -44,5 +55,8 @@ enum {
 	STREAM_INDICATED = 2,
 	STREAM_REPORT = 3,
 	STREAM_JSON = 4,
+	STREAM_WRITTEN = 5,
+	STREAM_SUBSCRIBED = 6,
+	STREAM_READ = 7,
 	STREAM_END = 0xff,
 };

@@ -15,6 +15,7 @@
 #include "aiobled/log.h"
 
 #include "adv_bus.h"
+#include "app_bus.h"
 #include "bus_call.h"
 #include "bus_opts.h"
 #include "client.h"
@@ -491,6 +492,7 @@ static void release_held(struct adapter_bus *a, struct client *client)
 	struct conn_bus *c, *next_conn;
 	struct scan_bus *s, *next_scan;
 	struct adv_bus *adv, *next_adv;
+	struct app_bus *app, *next_app;
 
 	(void)cancel_connects(a, client, NULL);
 	list_for_each_safe (adv, next_adv, &a->advertisers, link) {
@@ -499,6 +501,8 @@ static void release_held(struct adapter_bus *a, struct client *client)
 		else
 			(void)holder_remove(&adv->holder, client); /* -ENOENT: it never held it */
 	}
+	list_for_each_safe (app, next_app, &a->apps, link)
+		(void)app_bus_let_go(app, client);
 	list_for_each_safe (s, next_scan, &a->scanners, link) {
 		if (holder_has(&s->holder, client) && !holder_other(&s->holder, client))
 			scan_bus_stop(s, "stopped");
@@ -541,6 +545,16 @@ static int method_advertise(sd_bus_message *m, void *data, _unused_ sd_bus_error
 	return adv_bus_advertise(data, m);
 }
 
+static int method_register(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
+{
+	return app_bus_register(data, m);
+}
+
+static int method_configure(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
+{
+	return app_bus_configure(data, m);
+}
+
 /* --- life --- */
 
 static void on_conn_added(_unused_ struct adapter *adapter, struct conn *conn, void *data)
@@ -576,6 +590,7 @@ void bus_adapter_added(struct bus *bus, struct adapter *adapter)
 	list_init(&a->conns);
 	list_init(&a->scanners);
 	list_init(&a->advertisers);
+	list_init(&a->apps);
 	list_init(&a->calls);
 	list_add_tail(&bus->adapters, &a->link);
 	o->seen = look(adapter);
@@ -585,12 +600,15 @@ void bus_adapter_added(struct bus *bus, struct adapter *adapter)
 
 void adapter_bus_free(struct adapter_bus *a)
 {
+	struct app_bus *app;
 	struct conn_bus *c;
 	struct scan_bus *s;
 	struct adv_bus *adv;
 
 	adapter_set_events(a->adapter, NULL, NULL);
 	scope_fail(&a->calls, -ECANCELED);
+	while ((app = list_first(&a->apps, struct app_bus, link)))
+		app_bus_free(app);
 	while ((s = list_first(&a->scanners, struct scan_bus, link)))
 		scan_bus_free(s);
 	while ((adv = list_first(&a->advertisers, struct adv_bus, link)))
@@ -606,12 +624,16 @@ void adapter_bus_free(struct adapter_bus *a)
 void bus_adapter_removed(struct bus *bus, struct adapter *adapter)
 {
 	struct adapter_bus *a = bus ? adapter_bus_of(bus, adapter) : NULL;
+	struct bus_error gone = {.res = -ENODEV};
+	struct app_bus *app;
 	struct scan_bus *s;
 	struct adv_bus *adv;
 
 	if (!a)
 		return;
 	scope_fail(&a->calls, -ENODEV);
+	while ((app = list_first(&a->apps, struct app_bus, link)))
+		app_bus_end(app, bus_error_name(&gone), &gone);
 	while ((s = list_first(&a->scanners, struct scan_bus, link)))
 		scan_bus_stop(s, "released");
 	while ((adv = list_first(&a->advertisers, struct adv_bus, link)))
@@ -662,6 +684,13 @@ static const sd_bus_vtable adapter_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS(
 		"CancelConnect", SD_BUS_ARGS("s", address, "s", address_type, "a{sv}", options),
 		SD_BUS_NO_RESULT, method_cancel_connect, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("RegisterServices",
+                                SD_BUS_ARGS("aa{sv}", services, "a{sv}", options),
+                                SD_BUS_RESULT("o", application, "a(osqqba(osqqqya(osq)))",
+                                              registered),
+                                method_register, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Configure", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
+                                method_configure, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("SetPowered", SD_BUS_ARGS("b", powered, "a{sv}", options),
                                 SD_BUS_NO_RESULT, method_set_powered, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,

@@ -260,8 +260,9 @@ static int bus_connect(struct bus *bus)
 static int bus_add_objects(struct bus *bus)
 {
 	static int (*const add[])(struct bus *) = {
-		bus_add_tree,       bus_add_manager, bus_add_adapter,      bus_add_scanner, bus_add_advertiser,
-		bus_add_connection, bus_add_gatt,    bus_add_subscription,
+		bus_add_tree,        bus_add_manager,    bus_add_adapter, bus_add_scanner,
+		bus_add_advertiser,  bus_add_connection, bus_add_gatt,    bus_add_subscription,
+		bus_add_application, bus_add_local,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(add); i++) {
@@ -289,7 +290,7 @@ int bus_new(struct loop *loop, struct manager *manager, const struct bus_config 
 	bus->data = data;
 	bus->warnings = none;
 	bus->io.fd = -1;
-	bus->next_conn = bus->next_scan = bus->next_adv = bus->next_sub = 1;
+	bus->next_conn = bus->next_scan = bus->next_adv = bus->next_sub = bus->next_app = 1;
 	list_init(&bus->adapters);
 	list_init(&bus->dirty);
 	list_init(&bus->flush);

@@ -28,6 +28,7 @@
 
 struct adapter_bus;
 struct adv_bus;
+struct app_bus;
 struct conn_bus;
 struct scan_bus;
 struct sub_bus;
@@ -38,6 +39,13 @@ struct attr_ref {
 	struct gatt_service *service;
 	struct gatt_characteristic *characteristic;
 	struct gatt_descriptor *descriptor;
+};
+
+/* One of our own attributes, likewise. */
+struct local_ref {
+	struct app_bus *app;
+	struct gatt_local_service *service;
+	struct gatt_local *local; /* NULL: the service itself */
 };
 
 struct bus {
@@ -63,8 +71,10 @@ struct bus {
 	struct list flush;    /* struct sink with something to send */
 	struct list
 		streams; /* struct stream that still has something to say after its source ended */
-	uint64_t next_conn, next_scan, next_adv, next_sub; /* numbers of paths, never used again */
+	uint64_t next_conn, next_scan, next_adv, next_sub,
+		next_app; /* numbers of paths, never used again */
 	struct attr_ref attr;
+	struct local_ref local;
 
 	struct list clients[BUS_CLIENT_BUCKETS]; /* struct client */
 	size_t n_clients;
@@ -107,6 +117,8 @@ int bus_add_advertiser(struct bus *bus);
 int bus_add_connection(struct bus *bus);
 int bus_add_gatt(struct bus *bus);
 int bus_add_subscription(struct bus *bus);
+int bus_add_application(struct bus *bus);
+int bus_add_local(struct bus *bus);
 
 /** bus_announce(), bus_withdraw() - InterfacesAdded and InterfacesRemoved */
 void bus_announce(struct bus *bus, const char *path, const char *interface);

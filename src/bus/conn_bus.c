@@ -15,9 +15,11 @@
 #include "aiobled/log.h"
 #include "aiobled/result.h"
 
+#include "app_bus.h"
 #include "bus_opts.h"
 #include "client.h"
 #include "gatt_bus.h"
+#include "notify_stream.h"
 #include "sub_bus.h"
 #include "tree.h"
 #include "write_stream.h"
@@ -148,6 +150,8 @@ static void on_disconnected(struct conn *conn, struct conn_observer *observer)
 	log_debug(c->name, "link is down: HCI 0x%02x", conn_disconnect_reason(conn));
 	scope_fail(&c->calls, -ENOTCONN);
 	end_children(c, &why);
+	notify_streams_link_down(c, &why);
+	app_bus_flush(c->adapter);
 	props_dirty(&c->props, 1u << P_CONNECTED);
 	props_flush(&c->props);
 	tell_disconnected(c, conn_disconnect_reason(conn));

@@ -118,20 +118,24 @@ GETTER(service, "o", service_path(a, buf))
 GETTER(properties, "y", a->characteristic->properties)
 GETTER(characteristic, "o", attr_path(a->conn, a->descriptor->characteristic->handle, buf))
 
-/* The bits of the property byte, in the words of the Assigned Numbers as aioble spells them. */
-static int get_flags(sd_bus *sd, const char *path, const char *interface, const char *property,
-                     sd_bus_message *m, void *data, sd_bus_error *error)
+/* In the words of the Assigned Numbers as aioble spells them. */
+int gatt_bus_append_flags(sd_bus_message *m, uint8_t properties)
 {
 	static const char *const names[] = {
 		"broadcast", "read",     "write_no_response",   "write",
 		"notify",    "indicate", "authenticated_write", "extended_properties"};
-	const struct attr_ref *a = data;
 	int r = sd_bus_message_open_container(m, 'a', "s");
 
 	for (size_t i = 0; i < ARRAY_SIZE(names) && r >= 0; i++)
-		if (a->characteristic->properties & 1u << i)
+		if (properties & 1u << i)
 			r = sd_bus_message_append_basic(m, 's', names[i]);
 	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int get_flags(sd_bus *sd, const char *path, const char *interface, const char *property,
+                     sd_bus_message *m, void *data, sd_bus_error *error)
+{
+	return gatt_bus_append_flags(m, ((const struct attr_ref *)data)->characteristic->properties);
 }
 
 /* --- interfaces --- */

@@ -22,6 +22,9 @@ int gatt_bus_write(sd_bus_message *m, void *attr, sd_bus_error *error);
 int gatt_bus_read_uuid(sd_bus_message *m, void *conn, sd_bus_error *error);
 int gatt_bus_write_uuid(sd_bus_message *m, void *conn, sd_bus_error *error);
 
+/** gatt_bus_append_flags() - as: the bits of a property byte, in aioble's words */
+int gatt_bus_append_flags(sd_bus_message *m, uint8_t properties);
+
 /** attr_path() - "CONNECTION/hXXXX". Return: @buf. */
 const char *attr_path(const struct conn_bus *c, uint16_t handle, char buf[BUS_PATH_MAX + 8]);
 

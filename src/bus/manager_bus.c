@@ -23,8 +23,8 @@ static int get_version(sd_bus *sd, const char *path, const char *interface, cons
 static int get_features(sd_bus *sd, const char *path, const char *interface, const char *property,
                         sd_bus_message *m, void *data, sd_bus_error *error)
 {
-	return sd_bus_message_append(m, "as", 5, "observer", "central", "gatt-client", "broadcaster",
-	                             "peripheral");
+	return sd_bus_message_append(m, "as", 6, "observer", "central", "gatt-client",
+	                             "broadcaster", "peripheral", "gatt-server");
 }
 
 static int get_warnings(sd_bus *sd, const char *path, const char *interface, const char *property,

@@ -14,6 +14,7 @@
 #include "aiobled/gatt_client.h"
 
 #include "adv_bus.h"
+#include "app_bus.h"
 #include "client.h"
 #include "conn_bus.h"
 #include "scan_bus.h"
@@ -21,6 +22,7 @@
 
 /* Replies that sd-bus makes, about. */
 #define PROPERTIES_BYTES 1024
+#define SERVICES_BYTES   96  /* of an attribute in Application1.Services */
 #define OBJECT_BYTES     512 /* of one of GetManagedObjects */
 #define NODE_BYTES       32  /* of one that Introspect names */
 
@@ -115,6 +117,16 @@ static struct adv_bus *find_adv(struct adapter_bus *a, uint64_t id)
 	return NULL;
 }
 
+static struct app_bus *find_app(struct adapter_bus *a, uint64_t id)
+{
+	struct app_bus *app;
+
+	list_for_each (app, &a->apps, link)
+		if (app->id == id)
+			return app;
+	return NULL;
+}
+
 static struct sub_bus *find_sub(struct conn_bus *c, uint64_t id)
 {
 	struct sub_bus *s;
@@ -153,6 +165,17 @@ static enum tree_kind resolve_below(struct bus *bus, const char *p, struct tree_
 	return t->sub ? TREE_SUBSCRIPTION : over(t, false);
 }
 
+/* APPLICATION/hXXXX */
+static enum tree_kind resolve_local(const char *p, struct tree_node *t)
+{
+	const char *s;
+	size_t n = part(&p, &s);
+
+	if (n == 0)
+		return TREE_APPLICATION;
+	return parse_handle(s, n, &t->handle) && !*p ? TREE_LOCAL : TREE_NONE;
+}
+
 static enum tree_kind resolve(struct bus *bus, const char *path, struct tree_node *t)
 {
 	const char *p = path, *s, *kind;
@@ -179,6 +202,10 @@ static enum tree_kind resolve(struct bus *bus, const char *path, struct tree_nod
 		if (t->adv && t->adv->starting)
 			return TREE_NONE;
 		return t->adv ? TREE_ADVERTISER : over(t, false);
+	}
+	if (part_is(kind, kind_n, "app") && id < bus->next_app) {
+		t->app = t->adapter ? find_app(t->adapter, id) : NULL;
+		return t->app ? resolve_local(p, t) : over(t, false);
 	}
 	if (!part_is(kind, kind_n, "conn") || id >= bus->next_conn)
 		return TREE_NONE;
@@ -271,15 +298,41 @@ static void add_conn(struct strv *v, const struct conn_bus *c)
 			strv_add(v, sub->path);
 }
 
+static void add_local(struct strv *v, const struct app_bus *app, uint16_t handle)
+{
+	char path[APP_PATH_MAX];
+
+	strv_add(v, local_path(app, handle, path));
+}
+
+static void add_app(struct strv *v, const struct app_bus *app)
+{
+	const struct gatt_local_service *service;
+	const struct gatt_local *chr, *d;
+
+	strv_add(v, app->path);
+	list_for_each (service, &app->app->services, link) {
+		add_local(v, app, service->handle);
+		list_for_each (chr, &service->characteristics, link) {
+			add_local(v, app, chr->handle);
+			list_for_each (d, &chr->descriptors, link)
+				add_local(v, app, d->handle);
+		}
+	}
+}
+
 static void add_all(struct strv *v, const struct bus *bus)
 {
 	struct adapter_bus *a;
 	struct adv_bus *adv;
 	struct conn_bus *c;
 	struct scan_bus *s;
+	struct app_bus *app;
 
 	list_for_each (a, &bus->adapters, link) {
 		strv_add(v, a->path);
+		list_for_each (app, &a->apps, link)
+			add_app(v, app);
 		list_for_each (s, &a->scanners, link)
 			strv_add(v, s->path);
 		list_for_each (adv, &a->advertisers, link)
@@ -348,6 +401,11 @@ static int check_object(struct bus *bus, sd_bus_message *m, const char *interfac
 			return 0;
 		return bus_fail(m, &(struct bus_error){.res = -ENOENT,
 		                                       .text = "no such attribute was discovered"});
+	case TREE_LOCAL:
+		if (local_known(t.app, t.handle, interface))
+			return 0;
+		return bus_fail(m, &(struct bus_error){.res = -ENOENT,
+		                                       .text = "no such attribute is registered"});
 	case TREE_NONE:
 		return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_OBJECT,
 		                                  "there is no object %s", path);
@@ -356,20 +414,25 @@ static int check_object(struct bus *bus, sd_bus_message *m, const char *interfac
 	case TREE_ADVERTISER:
 	case TREE_CONNECTION:
 	case TREE_SUBSCRIPTION:
+	case TREE_APPLICATION:
 		break;
 	}
 	return 0;
 }
 
 /* How large the reply is going to be, about; what a call of ours answers beyond that is charged when it is known. */
-static size_t reply_bytes(const struct bus *bus, sd_bus_message *m, bool ours)
+static size_t reply_bytes(struct bus *bus, sd_bus_message *m, bool ours)
 {
+	struct tree_node t;
+
 	if (ours)
 		return CLIENT_REPLY_BYTES;
 	if (sd_bus_message_is_method_call(m, NULL, "GetManagedObjects"))
 		return PROPERTIES_BYTES + count_all(bus) * OBJECT_BYTES;
 	if (sd_bus_message_is_method_call(m, NULL, "Introspect"))
 		return PROPERTIES_BYTES + count_all(bus) * NODE_BYTES;
+	if (tree_resolve(bus, sd_bus_message_get_path(m), &t) == TREE_APPLICATION)
+		return PROPERTIES_BYTES + app_bus_attributes(t.app) * SERVICES_BYTES;
 	return PROPERTIES_BYTES;
 }
 

@@ -12,13 +12,15 @@
 
 enum tree_kind {
 	TREE_NONE, /* nothing, or never was */
-	TREE_OVER, /* a connection, scanner, advertiser or subscription that is over, or something below it */
+	TREE_OVER, /* a connection, scanner, advertiser, subscription or application that is over, or something below it */
 	TREE_ADAPTER,
 	TREE_SCANNER,
 	TREE_ADVERTISER,
 	TREE_CONNECTION,
 	TREE_ATTRIBUTE, /* well formed; whether the handle is known is for its finder to say */
 	TREE_SUBSCRIPTION,
+	TREE_APPLICATION,
+	TREE_LOCAL, /* as TREE_ATTRIBUTE, below an application */
 };
 
 struct tree_node {
@@ -29,6 +31,7 @@ struct tree_node {
 	struct adv_bus *adv;
 	struct conn_bus *conn;
 	struct sub_bus *sub;
+	struct app_bus *app;
 	uint16_t handle;
 };
 

@@ -13,7 +13,7 @@ class Manager(TestCase):
         async with Daemon("--calls", "7", "--linger-ms", "12345") as d:
             p = await d.client.get_all(ROOT, MANAGER)
             self.assertEqual(p["Version"], "0.0.1")
-            self.assertEqual(p["Features"], ["observer", "central", "gatt-client", "broadcaster", "peripheral"])
+            self.assertEqual(p["Features"], ["observer", "central", "gatt-client", "broadcaster", "peripheral", "gatt-server"])
             self.assertEqual(p["LingerMs"], 12345)
             self.assertEqual(p["Limits"], {"calls": 7, "scanners": 8, "advertisers": 8, "connections": 32,
                                            "subscriptions": 256, "streams": 32, "applications": 8})

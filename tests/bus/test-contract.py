@@ -4,6 +4,7 @@ import importlib.machinery
 import importlib.util
 import pathlib
 
+from central import chr_, definition, register, service
 from harness import CHARACTERISTIC, CONNECTION, HCI0, ROOT, Daemon, TestCase, attr, main
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -25,9 +26,12 @@ class Contract(TestCase):
             sub = await d.client.call(attr(path, peer.measurement), CHARACTERISTIC, "Subscribe", "a{sv}", [{}])
             scanner = await d.client.scan()
             advertiser = await d.client.advertise()
+            app, (served,) = await register(d.client, [service("180d", chr_("2a37", read=True, descriptors=[
+                definition(uuid="2901", read=True)]))])
             texts = [await d.client.call(p, "org.freedesktop.DBus.Introspectable", "Introspect")
                      for p in (ROOT, HCI0, path, sub, scanner, advertiser, attr(path, 4), attr(path, peer.measurement),
-                               attr(path, peer.description))]
+                               attr(path, peer.description), app, served.path, served.characteristics[0].path,
+                               served.characteristics[0].descriptors[0].path)]
         self.assertEqual(check.compare(TOP / "dbus", texts), [])
         # and it would notice
         self.assertTrue(check.compare(TOP / "dbus", texts[1:]))

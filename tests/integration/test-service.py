@@ -23,7 +23,7 @@ def proc_status(field):
 with case("systemctl start returns when the service is ready"):
     start_service()
     equal(service_state(), "active")
-    equal(manager().get("Features"), ["observer", "central", "gatt-client", "broadcaster", "peripheral"])
+    equal(manager().get("Features"), ["observer", "central", "gatt-client", "broadcaster", "peripheral", "gatt-server"])
     check(objects("Adapter1"), "no adapter right after the start")
 
 with case("adapters that were there at the start have settled when the name appears"):
