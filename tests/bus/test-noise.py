@@ -8,10 +8,12 @@ import asyncio
 import os
 import pathlib
 import random
+import struct
 import xml.etree.ElementTree as ET
 
 from dbus_fast import Variant
 
+from central import chr_, definition, service
 from harness import (ADAPTER, BELT, CONNECTION, HCI0, ROOT, Daemon, Error, TestCase, attr, main, until)
 
 SEED = int(os.environ.get("NOISE_SEED", "1"))
@@ -20,7 +22,8 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 KEYS = ["duration_ms", "interval_us", "window_us", "active", "duplicates", "lifetime", "queue", "signals",
         "broadcast", "uuids", "names", "addresses", "companies", "rssi", "uuid", "start", "end", "offset", "response",
         "long", "truncate", "notify", "indicate", "mtu", "max", "json", "latency", "nonsense", "name", "services",
-        "manufacturer", "service_data", "adv_data", "resp_data", "connectable", "keep", "extended", "tx_power"]
+        "manufacturer", "service_data", "adv_data", "resp_data", "connectable", "keep", "extended", "tx_power", "events",
+        "send_update", "stored", "value", "connection", "gap_name", "appearance"]
 UUIDS = ["2a37", "2a38", "2a39", "180d", "12345678-1234-5678-1234-56789abcdef2", "ffff", "not a uuid"]
 WORDS = ["caller", "linger", "persistent", "all", "changed", "first", "", "x" * 300]
 RARE = {"SetPowered": 0.1, "Stop": 0.3, "Disconnect": 0.2}
@@ -69,6 +72,8 @@ class Noise(TestCase):
             return r.random() < 0.7
         if signature == "u":
             return r.randint(0, 20)
+        if signature == "y":
+            return r.choice([0, 0, 1, 0x80, 255])
         if signature == "t":
             return r.choice([0, 20000, 20000, 100000, 2 ** 64 - 1])
         if signature == "o":
@@ -76,6 +81,19 @@ class Noise(TestCase):
         if signature == "aa{sv}":
             return [self.options() for _ in range(r.choice([0, 1, 3]))]
         raise AssertionError(signature)
+
+    def services(self):
+        """Mostly good ones."""
+        r = self.random
+        b = lambda p=0.5: r.random() < p
+        out = []
+        for _ in range(r.choice([1, 1, 2])):
+            chars = [chr_(r.choice(UUIDS[:5]), read=b(), write=b(0.8), write_no_response=b(), notify=b(), indicate=b(),
+                          capture=b(), initial=bytes(r.choice([0, 3, 20])), on_read=b(0.3), on_read_timeout_ms=100,
+                          max_len=r.choice([20, 20, 512]), descriptors=[definition(uuid="2901", read=True)] * b(0.2))
+                     for _ in range(r.choice([0, 1, 3, 9]))]
+            out.append(service(r.choice(UUIDS[:5]), *chars, **({} if b(0.9) else {"handle": r.randint(1, 99)})))
+        return out
 
     def target(self):
         r = self.random
@@ -89,6 +107,11 @@ class Noise(TestCase):
             return interface, f"{HCI0}/scan/{r.randint(max(1, self.scans - 6), self.scans + 1)}"
         if kind == "Advertiser1":
             return interface, f"{HCI0}/adv/{r.randint(max(1, self.advs - 4), self.advs + 1)}"
+        app = f"{HCI0}/app/{r.randint(max(1, self.apps - 4), self.apps + 1)}"
+        if kind == "Application1":
+            return interface, app
+        if kind.startswith("Local"):
+            return interface, attr(app, r.randint(8, 40))
         conn = f"{HCI0}/conn/{r.randint(max(1, self.conns - 1), self.conns)}"
         if kind == "Connection1":
             return interface, conn
@@ -103,6 +126,8 @@ class Noise(TestCase):
             name, signatures = "Connect", ["s", "s", "a{sv}"]
             interface, path = ADAPTER, HCI0
         body = [self.argument(s) for s in signatures]
+        if name == "RegisterServices" and self.random.random() < 0.9:
+            body[0] = self.services()
         if name == "Connect" and self.random.random() < 0.8:
             body[:2] = [BELT, "random"]
         try:
@@ -115,6 +140,8 @@ class Noise(TestCase):
             self.errors[reply.error_name] = self.errors.get(reply.error_name, 0) + 1
             self.assertTrue(reply.error_name.startswith("org.aioble.Error.") or
                             reply.error_name == "org.freedesktop.DBus.Error.UnknownObject", Error(reply))
+        elif name == "RegisterServices":
+            self.apps = max(self.apps, int(reply.body[0].split("/")[-1]))
         elif reply.body and isinstance(reply.body[-1], str):
             made = reply.body[-1].split("/")
             if "sub" in made:
@@ -133,7 +160,7 @@ class Noise(TestCase):
             await asyncio.sleep(r.choice([0.001, 0.01, 0.05]))
             peer = d.belt
             what = r.choice(["notify", "notify", "report", "report", "silent", "errors", "drop", "close", "indicate",
-                             "central"])
+                             "central", "ask", "ask", "ask"])
             try:
                 if what == "report":
                     await d.report("C0:00:00:00:00:77", bytes([3, 3, 0x0d, 0x18, 5, 9, 0xff, 0x41, 0, 0x42]), repeat=5)
@@ -148,6 +175,12 @@ class Noise(TestCase):
                     peer.errors = {r.randint(1, 24): r.randint(1, 255)} if r.random() < 0.5 else {}
                 elif what == "close" and self.fds:
                     os.close(self.fds.pop(r.randrange(len(self.fds))))
+                elif peer.sock and what == "ask":
+                    for _ in range(r.choice([1, 1, 20])):
+                        handle = struct.pack("<H", r.randint(8, 40))
+                        peer.send(r.choice([b"\x0a" + handle, b"\x12" + handle + r.choice([b"\1\0", b"\3\0", b"value"]),
+                                            b"\x52" + handle + bytes(r.randint(0, 20)), b"\x0c" + handle + b"\1\0",
+                                            b"\x16" + handle + b"\0\0part", b"\x18\1", b"\x1e"]))
                 elif peer.sock and what == "notify":
                     peer.notify(r.choice([peer.measurement, peer.both]), bytes(20))
                 elif peer.sock and what == "indicate":
@@ -170,7 +203,7 @@ class Noise(TestCase):
         self.random = random.Random(SEED)
         self.methods = methods()
         self.errors, self.fds = {}, []
-        self.scans = self.advs = self.conns = self.subs = 1
+        self.scans = self.advs = self.conns = self.subs = self.apps = 1
         async with Daemon("--linger-ms", "300") as d:
             weather = asyncio.ensure_future(self.weather(d))
             await asyncio.gather(*(self.worker(d, CALLS // 8) for _ in range(8)))
@@ -192,7 +225,7 @@ class Noise(TestCase):
                 return
             for path in left:
                 end = {"conn": (CONNECTION, "Disconnect"), "scan": ("org.aioble.Scanner1", "Stop"),
-                       "sub": ("org.aioble.Subscription1", "Stop")}.get(path.split("/")[-2])
+                       "app": ("org.aioble.Application1", "Unregister"), "sub": ("org.aioble.Subscription1", "Stop")}.get(path.split("/")[-2])
                 if end:
                     try:
                         await d.client.call(path, *end, "a{sv}", [{}])
