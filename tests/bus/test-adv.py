@@ -238,6 +238,7 @@ class Ends(TestCase):
         async with Daemon() as d:
             adv = await d.client.advertise()
             d.process.terminate()
+            await d.process.wait()
             reason, _ = await d.client.signal("Finished", adv)
             self.assertEqual(reason, "org.aioble.Error.Canceled")
 

@@ -943,7 +943,8 @@ async def notify_terminal(w):
 # ---- the words around it ----
 
 SOURCE = os.path.dirname(os.path.abspath(XML))
-COMMANDS = ("status", "adapters", "scan", "connect", "disconnect", "connections", "discover", "read", "write", "notify")
+COMMANDS = ("status", "adapters", "scan", "connect", "disconnect", "connections", "discover", "read", "write", "notify",
+            "advertise")
 
 
 async def options_of(w, command):

@@ -14,7 +14,7 @@ _aioblectl_adapters()
 _aioblectl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="status adapters scan connect disconnect connections discover read write notify"
+	local commands="status adapters scan connect disconnect connections discover read write notify advertise"
 	local options="--adapter --address --help --json --no-color --quiet --system --timeout --user --version"
 	local formats="hex base64 text raw u8 u16 u24 u32 u64 u16be u32be i8 i16 i32 i64 i16be i32be f32 f64 ieee11073 ieee11073-16"
 	local word command="" words="" i
@@ -38,21 +38,24 @@ _aioblectl()
 	discover) options+=" --type --read --format" ;;
 	read) options+=" --type --format --offset" ;;
 	write) options+=" --type --format --response --no-response --long --offset" ;;
+	advertise) options+=" --name --uuid --manufacturer --service-data --appearance --tx-power --adv-data --resp-data --limited --non-connectable --interval --keep --count --duration --extended --phy --persistent --stop" ;;
 	notify) options+=" --type --format --indicate --notify --count --duration" ;;
 	esac
 	case $prev in
 	--type) words="public random" ;;
 	--format) words=$formats ;;
 	--duplicates) words="all changed first" ;;
+	--phy) words="1M 2M coded" ;;
 	-a | --adapter) words=$(_aioblectl_adapters) ;;
 	--timeout | --duration | --first | --uuid | --name | --company | --rssi | --interval | --window | --mtu | --latency | \
-		--supervision-timeout | --offset | --count | --address) return ;;
+		--supervision-timeout | --offset | --count | --address | --manufacturer | --service-data | --appearance | --tx-power | --adv-data | --resp-data | \
+		--stop) return ;;
 	*)
 		if [[ $cur == -* ]]; then
 			words=$options
 		elif [[ -z $command ]]; then
 			words=$commands
-		elif [[ $command != @(status|adapters|connections|scan) ]]; then
+		elif [[ $command != @(status|adapters|connections|scan|advertise) ]]; then
 			words=$(_aioblectl_peers)
 		fi
 		;;

@@ -93,6 +93,7 @@ int cmd_status(struct ctl *c, int argc, char **argv);
 int cmd_adapters(struct ctl *c, int argc, char **argv);
 int cmd_connections(struct ctl *c, int argc, char **argv);
 int cmd_scan(struct ctl *c, int argc, char **argv);
+int cmd_advertise(struct ctl *c, int argc, char **argv);
 int cmd_connect(struct ctl *c, int argc, char **argv);
 int cmd_disconnect(struct ctl *c, int argc, char **argv);
 int cmd_discover(struct ctl *c, int argc, char **argv);

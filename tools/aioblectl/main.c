@@ -71,6 +71,26 @@ const struct command ctl_commands[] = {
                                "      --count N         end after N values\n"
                                "      --duration SEC    end after this time\n",
          cmd_notify},
+	{"advertise", "[OPTION...]", "be found, and print the centrals that connect",
+         "      --name TEXT       complete name\n"
+         "      --uuid UUID       offer this service (number, UUID or name); may be repeated\n"
+         "      --manufacturer COMPANY:HEX, --service-data UUID:HEX\n"
+         "                        data; may be repeated\n"
+         "      --appearance N    what it is, a number of the Bluetooth SIG\n"
+         "      --tx-power DBM    say, and ask of the controller\n"
+         "      --adv-data HEX, --resp-data HEX\n"
+         "                        the packets as they are, instead of all of these\n"
+         "      --limited         discoverable for a limited time\n"
+         "      --non-connectable a beacon\n"
+         "      --interval MS     20 to 10240, default 100\n"
+         "      --keep            go on when somebody connects; else that is the end\n"
+         "      --count N         go on until N have connected\n"
+         "      --duration SEC    end after this time, successfully\n"
+         "      --extended        extended advertising, up to 251 bytes\n"
+         "      --phy PHY         secondary PHY of that: 1M, 2M or coded\n"
+         "      --persistent      leave it on the air; prints its path\n"
+         "      --stop PATH       end such a one\n",
+         cmd_advertise},
 	{.name = NULL},
 };
 
