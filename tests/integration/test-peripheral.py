@@ -17,11 +17,10 @@ bus = shared_bus()
 us = adapter.get("Address")
 
 
-def advertise():
-    """A connectable set of the adapter, until somebody connects."""
-    mgmt.command(MGMT_REMOVE_ADVERTISING, 0, b"\1")
-    status, _ = mgmt.command(MGMT_ADD_ADVERTISING, 0, struct.pack("<BIHHBB", 1, 1 | 2, 0, 0, 0, 0))
-    equal(status, 0, "status of Add Advertising")
+def advertise(client=adapter, **options):
+    """An advertiser that goes on when somebody has connected."""
+    return Object(client.call("Advertise", "t", 30000, options={"name": "aiobled", "keep": True, **options}), "Advertiser1",
+                  client.bus)
 
 
 def incoming(address, timeout=20):
@@ -35,7 +34,6 @@ def incoming(address, timeout=20):
 def come(made):
     """A host connects to us, again when we did not hear it the first time: its handle, and the object here."""
     while True:
-        advertise()
         status, handle = made.connect(us)
         equal(status, 0, "status of the connection")
         try:
@@ -61,13 +59,23 @@ def works(made, handle):
     equal(made.att(handle, b"\x04\xf0\xff\xff\xff"), b"\x01\x04\xf0\xff\x0a", "answer to Find Information")
 
 
+with case("nobody's advertising: the link is nobody's, and stays"), host(radio) as one:
+    status, _ = mgmt.command(MGMT_ADD_ADVERTISING, 0, struct.pack("<BIHHBB", 1, 1 | 2, 0, 0, 0, 0))
+    equal(status, 0, "status of Add Advertising")
+    with central(one) as (handle, conn):
+        equal((conn.get("Lifetime"), conn.get("Holders")), ("persistent", []))
+        works(one, handle)
+        mgmt.command(MGMT_REMOVE_ADVERTISING, 0, b"\1")
+
+air = advertise()
+
 with case("a central connects: an object with the peripheral's role, and ATT answers"), host(radio) as one:
     before = adapter.get("Stats")
     with central(one) as (handle, conn):
         p = conn.get_all()
         equal((p["Role"], p["Address"].upper(), p["AddressType"], p["Connected"]),
               ("peripheral", one.address.upper(), "public", True))
-        equal((p["Identity"].upper(), p["Lifetime"], p["Holders"]), (one.address.upper(), "persistent", []))
+        equal((p["Identity"].upper(), p["Lifetime"], p["Holders"]), (one.address.upper(), "linger", [bus.name]))
         equal((p["IntervalUs"], p["Latency"], p["SupervisionTimeoutMs"]), (30000, 0, 1000))
         works(one, handle)
         equal(adapter.get("LinksInUse"), 1, "links")
@@ -133,6 +141,17 @@ with case("Connect that waits for a central which connects to us gets that link"
         works(one, handle)
         equal(conn.get("Role"), "peripheral")
 
+with case("its holders are those of the advertiser: with them it goes"), host(radio) as one:
+    air.call("Stop")
+    client = listening_bus()
+    advertise(Adapter(bus=client), lifetime="caller")
+    handle, conn = come(one)
+    equal((conn.get("Lifetime"), conn.get("Holders")), ("caller", [client.name]))
+    client.close()
+    equal(conn.wait("Disconnected", 20).body[0], 0x16, "reason here")
+    equal(one.event(DISCONNECTED)[3], 0x13, "reason there")
+    air = advertise()
+
 with case("both roles at once"), host(radio) as one, scripted(radio) as p:
     with central(one) as (handle, conn):
         other = connect(adapter, p.address, timeout_ms=20000)
@@ -154,7 +173,6 @@ with case("off and on: centrals can connect again"), host(radio) as one:
 with case("a flood of links that come and go at once"), host(radio) as one:
     before = adapter.get("Stats")
     for n in range(40):
-        advertise()
         status, handle = one.connect(us)
         equal(status, 0, "status of the connection")
         time.sleep(n % 8 * 0.015)
@@ -212,7 +230,6 @@ class Central:
 
 with case("a central pairs with just works, and is bonded"):
     phone = Central()
-    advertise()
     equal(phone.pair(), 0, "status of the pairing")
     conn = incoming(phone.address)
     eventually(lambda: conn.get("Bonded"), 20, "it is not bonded")
@@ -223,7 +240,6 @@ with case("a central pairs with just works, and is bonded"):
     conn.call("Disconnect")
 
 with case("it comes back: encrypted with that key, and bonded"):
-    advertise()
     sock = phone.attach(2)
     conn = incoming(phone.address)
     eventually(lambda: conn.get("Bonded"), 20, "it is not bonded")
@@ -244,6 +260,7 @@ with case("unplugged, and another controller comes: centrals connect to that"):
     controllers("start", 2)
     adapter, radio, mgmt = Adapter(timeout=30), Control(CONTROL), Mgmt()
     us = adapter.get("Address")
+    air = advertise()
     with host(radio) as one, central(one) as (handle, conn):
         works(one, handle)
 
