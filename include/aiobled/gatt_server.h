@@ -75,11 +75,12 @@ const struct gatt_server_stats *gatt_server_stats(const struct gatt_server *serv
 
 /**
  * gatt_server_set_gap() - Device Name and Appearance of the GAP service (Core 5.4, Vol 3, Part C, 12)
- * @name: UTF-8, at most 248 bytes
+ * @name: UTF-8, at most 248 bytes; NULL: stays as it is
+ * @appearance: -1: stays as it is
  *
  * Return: 0; -EINVAL, -ENOMEM.
  */
-int gatt_server_set_gap(struct gatt_server *server, const char *name, uint16_t appearance);
+int gatt_server_set_gap(struct gatt_server *server, const char *name, int appearance);
 
 /**
  * gatt_server_add() - register services, or replace those of @old

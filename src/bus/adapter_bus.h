@@ -19,8 +19,6 @@ struct adapter_bus {
 	struct list advertisers; /* struct adv_bus */
 	struct list apps;        /* struct app_bus */
 	struct list calls;       /* struct bus_call that wait for this adapter */
-	char gap_name[249];      /* what the GAP service says */
-	uint16_t gap_appearance;
 };
 
 /** adapter_bus_free() - with everything below it; pending calls are answered. Tells nobody. */

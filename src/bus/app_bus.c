@@ -26,7 +26,8 @@
 
 #define NAME_BYTES_MAX     255
 #define GAP_NAME_BYTES_MAX 248 /* Core 5.4, Vol 3, Part C, 12.1 */
-#define ENTRY_COST         96  /* of an attribute in the reply, about */
+#define APPEARANCE_STAYS   UINT32_MAX
+#define ENTRY_COST         96 /* of an attribute in the reply, about */
 
 enum { P_SUBSCRIBERS };
 
@@ -296,29 +297,26 @@ int app_bus_register(struct adapter_bus *a, sd_bus_message *m)
 
 /* --- Adapter1.Configure --- */
 
+struct gap_options {
+	const char *name;
+	uint32_t appearance; /* APPEARANCE_STAYS: not given */
+};
+
 int app_bus_configure(struct adapter_bus *a, sd_bus_message *m)
 {
-	struct gap_options {
-		const char *name;
-		uint16_t appearance;
-	};
 	static const struct opt table[] = {
 		OPT("gap_name", struct gap_options, name, OPT_TEXT, .max = GAP_NAME_BYTES_MAX),
-		OPT("appearance", struct gap_options, appearance, OPT_U16),
+		OPT("appearance", struct gap_options, appearance, OPT_U32, .min = 0, .max = 0xffff),
 	};
-	struct gap_options o = {.name = a->gap_name, .appearance = a->gap_appearance};
+	struct gap_options o = {.appearance = APPEARANCE_STAYS};
 	struct bus_error err;
 	int r;
 
 	if (bus_opts_read(m, table, ARRAY_SIZE(table), &o, &err) < 0)
 		return bus_fail(m, &err);
-	r = gatt_server_set_gap(adapter_gatt_server(a->adapter), o.name, o.appearance);
-	if (r < 0)
-		return bus_fail_res(m, r);
-	if (o.name != a->gap_name)
-		(void)snprintf(a->gap_name, sizeof(a->gap_name), "%s", o.name);
-	a->gap_appearance = o.appearance;
-	return sd_bus_reply_method_return(m, NULL);
+	r = gatt_server_set_gap(adapter_gatt_server(a->adapter), o.name,
+	                        o.appearance == APPEARANCE_STAYS ? -1 : (int)o.appearance);
+	return r < 0 ? bus_fail_res(m, r) : sd_bus_reply_method_return(m, NULL);
 }
 
 /* --- Hold, Release, Unregister --- */

@@ -362,17 +362,24 @@ struct gatt_server *gatt_server_free(struct gatt_server *server)
 	return NULL;
 }
 
-int gatt_server_set_gap(struct gatt_server *server, const char *name, uint16_t appearance)
+static int set_appearance(struct gatt_server *server, uint16_t appearance)
 {
 	uint8_t bytes[2];
 	struct wr w = wr_init(bytes, sizeof(bytes));
-	int r;
 
-	if (strlen(name) > GAP_NAME_MAX)
-		return -EINVAL;
 	wr_le16(&w, appearance);
-	r = gatt_local_set(server->name, name, strlen(name));
-	return r < 0 ? r : gatt_local_set(server->appearance, bytes, sizeof(bytes));
+	return gatt_local_set(server->appearance, bytes, sizeof(bytes));
+}
+
+int gatt_server_set_gap(struct gatt_server *server, const char *name, int appearance)
+{
+	int r = 0;
+
+	if (appearance > UINT16_MAX || (name && strlen(name) > GAP_NAME_MAX))
+		return -EINVAL;
+	if (name)
+		r = gatt_local_set(server->name, name, strlen(name));
+	return r < 0 || appearance < 0 ? r : set_appearance(server, (uint16_t)appearance);
 }
 
 struct gatt_db *gatt_server_db(struct gatt_server *server)
