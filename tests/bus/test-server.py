@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Registering services: the way a shell does it, what is refused and why, lifetimes, replacing."""
 import asyncio
+import pathlib
+import re
+import shlex
 
 from dbus_fast import Variant
 
@@ -15,12 +18,14 @@ def thermometer(**kw):
     return [service("181a", chr_("2a6e", read=True, notify=True, initial=b"\x34\x08", **kw))]
 
 
+async def run(*words):
+    p = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+    return (await p.communicate())[0].decode()
+
+
 async def busctl(d, member, *args):
     """What busctl says to a call on the adapter."""
-    p = await asyncio.create_subprocess_exec(
-        "busctl", "--address=" + d.bus.address, "call", "org.aioble", HCI0, ADAPTER, member, *args,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
-    return (await p.communicate())[0].decode()
+    return await run("busctl", "--address=" + d.bus.address, "call", "org.aioble", HCI0, ADAPTER, member, *args)
 
 
 async def call(client, path, member, interface=APPLICATION):
@@ -53,6 +58,26 @@ class Shell(TestCase):
             with self.assertRaises(AttError) as e:
                 await phone.read(c.handle)
             self.assertEqual(e.exception.code, 0x01)
+            phone.close()
+
+    async def test_the_readme(self):
+        """Its lines, one after the other, and what it says they answer."""
+        text = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+        lines = re.findall(r"^    (.*)", text[text.index("### The other side"):text.index("## aioblectl")], re.M)
+        said, phone = [], None
+        async with Daemon() as d:
+            for line in lines:
+                if not line.startswith("busctl"):
+                    self.assertEqual(said.pop(0).split('"time_us"')[0], line.split('"time_us"')[0])
+                    continue
+                if "Next" in line:
+                    phone = await Central.connect(d)
+                    self.assertEqual(await phone.read(0x10), b"\x34\x08")
+                    await phone.write(0x11, b"\x01\x00")
+                words = shlex.split(line)
+                out = (await run(words[0], "--address=" + d.bus.address, *words[1:])).rstrip("\n")
+                said = [out] if out else []
+            self.assertEqual([v[2] for v in phone.values], [b"\x35\x08", b"\x36\x08"])
             phone.close()
 
     async def test_objects(self):
