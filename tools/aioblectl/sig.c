@@ -102,6 +102,18 @@ bool sig_name_known(const char *text, uint16_t *ret_service)
 	return known;
 }
 
+bool sig_name_find(const char *text, uint16_t first, uint16_t last, uint16_t *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sig_names); i++) {
+		if (sig_names[i].uuid < first || sig_names[i].uuid > last ||
+		    !sig_name_matches(sig_names[i].name, text))
+			continue;
+		*ret = sig_names[i].uuid;
+		return true;
+	}
+	return false;
+}
+
 const char *sig_company_name(uint16_t id)
 {
 	static sd_hwdb *hwdb; /* its strings live as long as it does: until the program ends */

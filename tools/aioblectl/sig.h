@@ -22,5 +22,8 @@ bool sig_name_matches(const char *name, const char *text);
  * service of that name, or 0 */
 bool sig_name_known(const char *text, uint16_t *ret_service);
 
+/** sig_name_find() - the number from @first to @last that has this name. Return: false: none has it. */
+bool sig_name_find(const char *text, uint16_t first, uint16_t last, uint16_t *ret);
+
 /** sig_company_name() - or NULL; good until the program ends */
 const char *sig_company_name(uint16_t id);
