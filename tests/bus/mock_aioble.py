@@ -17,6 +17,8 @@ from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.introspection import Node
 
+import mock_peripheral
+
 ROOT = "/org/aioble"
 PREFIX = "org.aioble."
 ERROR = "org.aioble.Error."
@@ -40,7 +42,9 @@ OPTIONS = {
                    "timeout_ms": "u"},
     "Stop": {"timeout_ms": "u"},
     "Open": {"json": "b"},
-}
+} | mock_peripheral.OPTIONS
+# of calls whose name another interface has with other options
+OPTIONS_OF = {"LocalCharacteristic1.Write": {"send_update": "b"}, "LocalDescriptor1.Write": {}}
 
 
 class Failure(Exception):
@@ -122,8 +126,9 @@ class Stream:
         self.ours.close()
 
 
-class Mock:
+class Mock(mock_peripheral.Peripheral):
     def __init__(self, xml_folder):
+        super().__init__()
         self.interfaces = load_interfaces(xml_folder)
         self.adapters = {"hci0": {"Address": "00:AA:01:00:00:00", "State": "ready", "Reason": "", "Conflict": ""}}
         self.peers = {}          # (address, type): list of services
@@ -215,8 +220,9 @@ class Mock:
         if message.signature != methods[member].in_signature:
             self.complaints.append(f"{member}: signature {message.signature}, not {methods[member].in_signature}")
             raise Failure("InvalidArgument")
+        allowed = OPTIONS_OF.get(f"{interface.removeprefix(PREFIX)}.{member}", OPTIONS.get(member, {}))
         for key, value in message.body[-1].items():
-            if OPTIONS.get(member, {}).get(key) != value.signature:
+            if allowed.get(key) != value.signature:
                 self.complaints.append(f"{member}: option {key} of type {value.signature}")
                 raise Failure("InvalidArgument", f"no such option: {key}", key=Variant("s", key))
         return methods[member]
@@ -246,7 +252,7 @@ class Mock:
             if short == "Descriptor1":
                 return common | {"Characteristic": connection}
             return common | {"EndHandle": a.end, "Primary": a.primary}
-        return None
+        return self.peripheral_values(path, short)
 
     def _properties(self, path, interface):
         values = self._values(path, interface.removeprefix(PREFIX))
@@ -258,7 +264,9 @@ class Mock:
 
     def managed(self):
         paths = [f"{ROOT}/{name}" for name in self.adapters] + list(self.connections) + sorted(self.known)
-        faces = ["Adapter1", "Connection1", "Service1", "Characteristic1", "Descriptor1"]
+        paths += list(self.apps) + list(self.advertisers) + list(self.local)
+        faces = ["Adapter1", "Connection1", "Service1", "Characteristic1", "Descriptor1", "Application1", "Advertiser1",
+                 "LocalCharacteristic1", "LocalDescriptor1"]
         return {path: {PREFIX + face: self._properties(path, PREFIX + face) for face in faces
                        if self._values(path, face) is not None} for path in paths}
 

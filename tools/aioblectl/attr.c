@@ -21,8 +21,8 @@
 /* A peer has 65535 handles; a daemon that sends more attributes than that is broken. */
 #define ATTRS_MAX 65535
 
-static struct attr *attr_add(struct attr_db *db, enum attr_kind kind, const char *path,
-                             const char *uuid)
+struct attr *attr_db_add(struct attr_db *db, enum attr_kind kind, const char *path,
+                         const char *uuid)
 {
 	struct attr *attrs = reallocarray(db->attrs, db->count + 1, sizeof(*attrs)), *a;
 
@@ -50,7 +50,7 @@ static int read_descriptors(sd_bus_message *m, struct attr_db *db)
 	int r = sd_bus_message_enter_container(m, 'a', "(osq)");
 
 	while (r >= 0 && (r = sd_bus_message_read(m, "(osq)", &path, &uuid, &handle)) > 0)
-		attr_add(db, ATTR_DESCRIPTOR, path, uuid)->handle = handle;
+		attr_db_add(db, ATTR_DESCRIPTOR, path, uuid)->handle = handle;
 	return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
@@ -65,7 +65,7 @@ static int read_characteristic(sd_bus_message *m, struct attr_db *db)
 
 	if (r < 0)
 		return r;
-	a = attr_add(db, ATTR_CHARACTERISTIC, path, uuid);
+	a = attr_db_add(db, ATTR_CHARACTERISTIC, path, uuid);
 	a->declaration = declaration;
 	a->handle = handle;
 	a->end_handle = end;
@@ -83,7 +83,7 @@ static int read_service(sd_bus_message *m, struct attr_db *db)
 
 	if (r < 0)
 		return r;
-	a = attr_add(db, ATTR_SERVICE, path, uuid);
+	a = attr_db_add(db, ATTR_SERVICE, path, uuid);
 	a->handle = handle;
 	a->end_handle = end;
 	a->primary = primary;
@@ -96,7 +96,7 @@ static int read_service(sd_bus_message *m, struct attr_db *db)
 }
 
 /* Parents are set when the list has stopped moving */
-static void link_parents(struct attr_db *db)
+void attr_db_link(struct attr_db *db)
 {
 	const struct attr *service = NULL, *characteristic = NULL;
 
@@ -113,7 +113,7 @@ static void link_parents(struct attr_db *db)
 	}
 }
 
-static int read_database(sd_bus_message *m, struct attr_db *db)
+int attr_db_read(sd_bus_message *m, struct attr_db *db)
 {
 	int r = sd_bus_message_enter_container(m, 'a', "(osqqba(osqqqya(osq)))");
 
@@ -122,6 +122,7 @@ static int read_database(sd_bus_message *m, struct attr_db *db)
 		if (db->count > ATTRS_MAX)
 			return -E2BIG;
 	}
+	attr_db_link(db);
 	return r;
 }
 
@@ -141,9 +142,8 @@ int attr_discover(struct ctl *c, const struct peer *p, struct attr_db *ret)
 	r = ctl_call(c, steal(&m), text_str(&culprit), &reply);
 	if (r)
 		return r;
-	if (read_database(reply, &db) < 0)
+	if (attr_db_read(reply, &db) < 0)
 		return ctl_bad_reply(c);
-	link_parents(&db);
 	*ret = db;
 	db = (struct attr_db){0};
 	return 0;
@@ -164,9 +164,9 @@ const char *attr_interface(const struct attr *a)
 json_object *attr_flags(const struct attr *a)
 {
 	/* as in Characteristic1.Flags */
-	static const char *const words[] = {"broadcast",           "read",    "write_no_response",
-	                                    "write",               "notify",  "indicate",
-	                                    "authenticated_write", "extended_properties"};
+	static const char *const words[] = {
+		"broadcast", "read",     "write_no_response",   "write",
+		"notify",    "indicate", "authenticated_write", "extended_properties"};
 	json_object *list = json_object_new_array();
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
@@ -318,7 +318,7 @@ static int pick(struct ctl *c, const char *text, struct attr_db *db, const struc
 	}
 	if (!found)
 		return ctl_fail(c, CTL_NOT_FOUND, "NotFound", NULL,
-		                "%s: the peer has no such attribute", text);
+		                "%s: there is no such attribute", text);
 	*ret = found;
 	return 0;
 }
@@ -347,7 +347,7 @@ static bool add_known(const struct peer *p, const char *text, unsigned kinds, st
 
 			if (!o || !(faces[i].kind & kinds) || json_int(o, "Handle") != handle)
 				continue;
-			a = attr_add(db, faces[i].kind, path, json_str(o, "Uuid"));
+			a = attr_db_add(db, faces[i].kind, path, json_str(o, "Uuid"));
 			a->handle = handle;
 			a->properties = (uint8_t)json_int(o, "Properties");
 			return true;
@@ -370,8 +370,8 @@ static bool all_known(const struct peer *p, char *const *texts, size_t count, un
 	return true;
 }
 
-static int find_one(struct ctl *c, struct attr_db *db, const char *text, unsigned kinds,
-                    const struct attr **ret)
+int attr_pick(struct ctl *c, struct attr_db *db, const char *text, unsigned kinds,
+              const struct attr **ret)
 {
 	_cleanup_(freep) char *copy = strdup(text);
 	struct part parts[PARTS_MAX];
@@ -402,6 +402,6 @@ int attr_find(struct ctl *c, const struct peer *p, struct attr_db *db, char *con
 		return 0;
 	r = attr_discover(c, p, db);
 	for (size_t i = 0; !r && i < count; i++)
-		r = find_one(c, db, texts[i], kinds, &ret[i]);
+		r = attr_pick(c, db, texts[i], kinds, &ret[i]);
 	return r;
 }

@@ -36,6 +36,18 @@ struct attr_db {
 /** attr_discover() - the whole database of the peer. Return: 0 or an exit code. */
 int attr_discover(struct ctl *c, const struct peer *p, struct attr_db *ret);
 
+/** attr_db_add() - append one; attr_db_link() when all are there. Return: the new one, until the next. */
+struct attr *attr_db_add(struct attr_db *db, enum attr_kind kind, const char *path,
+                         const char *uuid);
+void attr_db_link(struct attr_db *db);
+
+/** attr_db_read() - append what a reply lists, an a(osqqba(osqqqya(osq))). Return: 0 or -errno, with some of it there. */
+int attr_db_read(sd_bus_message *m, struct attr_db *db);
+
+/** attr_pick() - the one of @db that the user means; as attr_find() */
+int attr_pick(struct ctl *c, struct attr_db *db, const char *text, unsigned kinds,
+              const struct attr **ret);
+
 /** attr_check() - could @text name an attribute at all? For before a peer is bothered. Return: 0 or
  * an exit code. */
 int attr_check(struct ctl *c, const char *text);

@@ -14,7 +14,7 @@ _aioblectl_adapters()
 _aioblectl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="status adapters scan connect disconnect connections discover read write notify advertise"
+	local commands="status adapters scan connect disconnect connections discover read write notify advertise serve"
 	local options="--adapter --address --help --json --no-color --quiet --system --timeout --user --version"
 	local formats="hex base64 text raw u8 u16 u24 u32 u64 u16be u32be i8 i16 i32 i64 i16be i32be f32 f64 ieee11073 ieee11073-16"
 	local word command="" words="" i
@@ -39,6 +39,7 @@ _aioblectl()
 	read) options+=" --type --format --offset" ;;
 	write) options+=" --type --format --response --no-response --long --offset" ;;
 	advertise) options+=" --name --uuid --manufacturer --service-data --appearance --tx-power --adv-data --resp-data --limited --non-connectable --interval --keep --count --duration --extended --phy --persistent --stop" ;;
+	serve) options+=" --check --retry" ;;
 	notify) options+=" --type --format --indicate --notify --count --duration" ;;
 	esac
 	case $prev in
@@ -55,6 +56,10 @@ _aioblectl()
 			words=$options
 		elif [[ -z $command ]]; then
 			words=$commands
+		elif [[ $command == serve ]]; then
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			compopt -o filenames 2>/dev/null # quotes names and marks folders
+			return
 		elif [[ $command != @(status|adapters|connections|scan|advertise) ]]; then
 			words=$(_aioblectl_peers)
 		fi

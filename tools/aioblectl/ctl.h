@@ -72,6 +72,10 @@ struct ctl {
 	uint64_t deadline_us; /* CLOCK_MONOTONIC; UINT64_MAX: none */
 	enum ctl_bus bus_kind;
 	const char *bus_address;
+	const char *where; /* put before the message of a failure; NULL: it was the command line */
+	bool mute;         /* failures are not told: they do not matter */
+	bool once;         /* one that says what the last one said is not told */
+	char *last;        /* what that was */
 
 	sd_bus *bus;
 	sd_event *event;
@@ -100,6 +104,7 @@ int cmd_discover(struct ctl *c, int argc, char **argv);
 int cmd_read(struct ctl *c, int argc, char **argv);
 int cmd_write(struct ctl *c, int argc, char **argv);
 int cmd_notify(struct ctl *c, int argc, char **argv);
+int cmd_serve(struct ctl *c, int argc, char **argv);
 
 /* ---- report.c: failures ---- */
 

@@ -7,6 +7,7 @@
 
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -91,6 +92,12 @@ const struct command ctl_commands[] = {
          "      --persistent      leave it on the air; prints its path\n"
          "      --stop PATH       end such a one\n",
          cmd_advertise},
+	{"serve", "[OPTION...] FILE",
+         "be a peripheral: the services, values and advertising of a JSON file",
+         "      --check           read the file only, and say what is wrong with it\n"
+         "      --retry           when daemon or adapter go, wait for them and go on\n"
+         "\nLines of standard input, ATTR VALUE, are new values; subscribers are told.\n",
+         cmd_serve},
 	{.name = NULL},
 };
 
@@ -124,5 +131,7 @@ int main(int argc, char **argv)
 	(void)setlocale(LC_CTYPE, ""); /* without it text is ASCII */
 	r = dispatch(&c, argc, argv);
 	ctl_close(&c);
-	return out_finish(&c, r);
+	r = out_finish(&c, r);
+	free(c.last);
+	return r;
 }

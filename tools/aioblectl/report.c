@@ -16,6 +16,18 @@
 #include "output.h"
 #include "text.h"
 
+/* Was just this told last? Remembers it. */
+static bool repeated(struct ctl *c, const char *message)
+{
+	bool same = c->last && strcmp(c->last, message) == 0;
+
+	if (same)
+		return c->once;
+	free(c->last);
+	c->last = strdup(message);
+	return false;
+}
+
 static void report_json(const char *name, const char *message, json_object *details)
 {
 	_cleanup_(json_putp) json_object *doc = json_object_new_object();
@@ -41,10 +53,16 @@ int ctl_fail(struct ctl *c, int code, const char *name, json_object *details, co
 	va_start(ap, fmt);
 	n = vasprintf(&message, fmt, ap);
 	va_end(ap);
+	if (c->mute)
+		return code;
+	if (c->where)
+		text_addf(&safe, "%s: ", c->where);
 	if (n < 0)
 		message = NULL;
 	else
 		text_safe(&safe, message, (size_t)n);
+	if (repeated(c, text_str(&safe)))
+		return code;
 	(void)fflush(stdout); /* data before the error it ends with; a failure shows when stdout is
 	                         closed */
 	if (c->json != JSON_OFF)
@@ -63,6 +81,8 @@ int ctl_usage(struct ctl *c, const char *fmt, ...)
 	if (vasprintf(&message, fmt, ap) < 0)
 		message = NULL;
 	va_end(ap);
+	if (c->where)
+		return ctl_fail(c, CTL_USAGE, "Usage", NULL, "%s", message ? message : "");
 	return ctl_fail(c, CTL_USAGE, "Usage", NULL, "%s (try 'aioblectl %s%s--help')",
 	                message ? message : "", c->command ? c->command->name : "",
 	                c->command ? " " : "");
