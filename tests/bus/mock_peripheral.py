@@ -19,7 +19,7 @@ OPTIONS = {
 VALUE = {"uuid": "s", "handle": "q", "read": "b", "write": "b", "write_no_response": "b", "initial": "ay", "max_len": "q",
          "truncate": "b", "read_security": "s", "write_security": "s", "key_size": "y", "on_read": "b"}
 CHARACTERISTIC = VALUE | {"notify": "b", "indicate": "b", "capture": "b", "append": "b", "descriptors": "aa{sv}"}
-SERVICE = {"uuid": "s", "secondary": "b", "handle": "q", "includes": "au", "characteristics": "aa{sv}"}
+SERVICE = {"uuid": "s", "secondary": "b", "handle": "q", "includes": "aq", "characteristics": "aa{sv}"}
 BITS = {"read": 0x02, "write_no_response": 0x04, "write": 0x08, "notify": 0x10, "indicate": 0x20}
 
 

@@ -343,10 +343,10 @@ async def quiet_is_what_was_written(w):
 async def lost_writes_are_told(w):
     s = await serve(w, UART)
     await w.mock.central_writes("/", w.mock.value(RX), b"x", dropped=Variant("t", 3))
-    assert "3 writes were lost here" in await s.error()
+    assert "3 events were lost here" in await s.error()
     await w.mock.central_writes("/", w.mock.value(RX), b"x", dropped=Variant("t", 3))
     await w.mock.central_writes("/", w.mock.value(RX), b"x", dropped=Variant("t", 4))
-    assert "1 writes were lost here" in await s.error()
+    assert "1 events were lost here" in await s.error()
     await s.stop()
 
 

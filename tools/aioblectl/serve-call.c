@@ -251,9 +251,9 @@ static void add_service_dict(sd_bus_message *m, const struct serve_service *s)
 	add_flag(m, "secondary", s->secondary);
 	add_u16(m, "handle", s->handle);
 	if (s->n_includes) {
-		open_member(m, "includes", "au", "u");
+		open_member(m, "includes", "aq", "q");
 		for (size_t i = 0; i < s->n_includes; i++)
-			ctl_must(sd_bus_message_append(m, "u", (uint32_t)s->includes[i]));
+			ctl_must(sd_bus_message_append(m, "q", (int)s->includes[i]));
 		close_member(m);
 	}
 	open_member(m, "characteristics", "aa{sv}", "a{sv}");

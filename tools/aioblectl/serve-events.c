@@ -306,7 +306,7 @@ static bool take_event(struct serve *s, sd_bus_message *m, size_t *ret_attr,
 static void count_dropped(struct serve *s, uint64_t dropped)
 {
 	if (dropped > s->dropped)
-		ctl_note(s->c, "%" PRIu64 " writes were lost here", dropped - s->dropped);
+		ctl_note(s->c, "%" PRIu64 " events were lost here", dropped - s->dropped);
 	s->dropped = dropped;
 }
 
