@@ -469,10 +469,11 @@ static int get_stats(sd_bus *sd, const char *path, const char *interface, const 
 {
 	const struct att_stats *s = att_stats(conn_att(((struct conn_bus *)data)->conn));
 
-	return sd_bus_message_append(m, "a{st}", 7, "requests", s->requests, "errors", s->errors,
-	                             "timeouts", s->timeouts, "notifications", s->notifications,
-	                             "indications", s->indications, "commands", s->commands,
-	                             "protocol_errors", s->protocol_errors);
+	return sd_bus_message_append(
+		m, "a{st}", 10, "requests", s->requests, "errors", s->errors, "timeouts",
+		s->timeouts, "notifications", s->notifications, "indications", s->indications,
+		"commands", s->commands, "notified", s->notified, "indicated", s->indicated,
+		"confirmed", s->confirmed, "protocol_errors", s->protocol_errors);
 }
 
 static int find(_unused_ sd_bus *sd, const char *path, _unused_ const char *interface, void *data,
