@@ -907,6 +907,21 @@ static void confirmations_do_not_starve_the_rest(void **state)
 	PLAY("=");
 }
 
+/* Answers that nobody had to wait for do not count. */
+static void answers_go_first_after_many(void **state)
+{
+	struct att_cmd c;
+
+	op_init(&c.op, bed.loop, on_command);
+	for (int i = 0; i <= ATT_PRECEDENCE_MAX; i++)
+		PLAY("< 0a 07 00; > 01 0a 07 00 01");
+	bed_fill(&bed);
+	assert_int_equal(command(&c, "52 03 00 02", 0), 0);
+	PLAY("< 0a 07 00");
+	assert_true(bed_drain(&bed) > 0);
+	PLAY("> 01 0a 07 00 01; > 52 03 00 02");
+}
+
 static void command_queue_has_an_end(void **state)
 {
 	static struct att_cmd c[ATT_COMMANDS_MAX + 1];
@@ -1322,6 +1337,7 @@ int main(void)
 		T(flood_comes_through_whole),
 		T(commands_are_done_when_the_kernel_took_them),
 		T(answers_go_before_everything),
+		T(answers_go_first_after_many),
 		T(command_queue_has_an_end),
 		T(notifications_are_done_when_the_kernel_took_them),
 		T(notification_that_no_longer_fits),

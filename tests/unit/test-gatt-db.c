@@ -580,6 +580,15 @@ static void pinned_handles_are_not(void **state)
 	assert_string_equal(table(), "1P1814 2C 3v2a44 4P180f 8P1812 9P1813");
 }
 
+/* Not even those that were free all the time: what is new lies behind what peers know. */
+static void pinned_gaps_stay(void **state)
+{
+	must_add("P180f@20", NULL);
+	gatt_db_pin(db, true);
+	must_add("P1811", NULL);
+	assert_string_equal(table(), "20P180f 21P1811");
+}
+
 /* Above the highest there is nothing, but there are gaps nobody ever had. */
 static void pinned_with_the_last_handle_in_use(void **state)
 {
@@ -1106,6 +1115,7 @@ int main(void)
 		T(as_many_applications_as_promised),
 		T(free_handles_are_used_again),
 		T(pinned_handles_are_not),
+		T(pinned_gaps_stay),
 		T(pinned_with_the_last_handle_in_use),
 		T(replacing),
 		T(replacing_keeps_the_order_of_applications),
