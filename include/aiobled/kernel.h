@@ -28,7 +28,8 @@ struct kernel {
 	 * @local: identity address of the adapter (bound; never "any")
 	 * @peer:  whom to connect
 	 *
-	 * The receive MTU is 517 and the receive buffer is forced to 1 MiB before the connect (linux.md: unread PDUs are lost).
+	 * The receive MTU is 517 and the receive buffer is forced to 1 MiB before the connect (linux.md: unread PDUs are lost);
+	 * the send buffer holds some 50 short PDUs, so that values do not grow old in it.
 	 *
 	 * Return: fd, connected or connecting (writable when decided: att_connect_result()); or -errno: -EBUSY while a
 	 * channel to the peer exists, -EHOSTUNREACH for an unknown adapter address or one that is off.
@@ -42,7 +43,7 @@ struct kernel {
 	 * att_listen() - take the ATT fixed channel of every link that peers make to us
 	 * @local: identity address of the adapter (bound; never "any")
 	 *
-	 * MTUs and receive buffer are those of att_connect(), inherited by what is accepted. Of several listeners, also of other
+	 * MTUs and buffers of what is accepted are those of att_connect(). Of several listeners, also of other
 	 * programs, the newest gets all links. It says nothing when its adapter goes, and is of no use after that.
 	 *
 	 * Return: fd, readable when att_accept() has something; or -errno.

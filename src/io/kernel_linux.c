@@ -27,6 +27,12 @@
 #define ATT_BACKLOG     128           /* links beyond it would be without a channel */
 #define EVENT_BITS_MASK 63
 
+/*
+ * The kernel doubles it. It must be more than twice the longest PDU in the smallest ACL packets, 20 pieces that count for
+ * nearly 1 KiB each: the socket is reported writable when half of it is free, and then a PDU must fit.
+ */
+#define ATT_SNDBUF (24 * 1024)
+
 static inline void closedirp(DIR **dir)
 {
 	if (*dir)
@@ -48,6 +54,17 @@ static void grow_rcvbuf(int fd)
 	 * else changes */
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+}
+
+/*
+ * What lies in the kernel cannot be replaced by a newer value, and a few dozen PDUs keep a link
+ * busy. Without it values are older when they arrive, nothing else.
+ */
+static void limit_sndbuf(int fd)
+{
+	int size = ATT_SNDBUF;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
 static int bind_hci(int fd, uint16_t dev, uint16_t channel)
@@ -198,6 +215,7 @@ static int att_socket(const struct addr *local)
 	if (fd < 0)
 		return fd;
 	grow_rcvbuf(fd);
+	limit_sndbuf(fd);
 	if (bind(fd, (struct sockaddr *)&here, sizeof(here)) < 0)
 		return -errno;
 	r = set_mtus(fd);
@@ -240,6 +258,7 @@ static int linux_att_accept(_unused_ const struct kernel *k, int fd, struct addr
 	if (addr_type_from_mgmt(peer.l2_bdaddr_type, &type) < 0)
 		return -EAFNOSUPPORT;
 	grow_rcvbuf(taken); /* of the listener's options it has the MTUs only */
+	limit_sndbuf(taken);
 	*ret_peer = addr_from_bytes(peer.l2_bdaddr.b, type);
 	return steal_fd(&taken);
 }
