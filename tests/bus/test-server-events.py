@@ -540,6 +540,45 @@ class Questions(TestCase):
             self.assertEqual(await reading, b"stored")  # after its deadline
             phone.close()
 
+    async def test_a_client_that_sleeps(self):
+        """It reads nothing, so it answers nothing: every reader has its answer in time, and others do not notice."""
+        async with Daemon() as d:
+            other = await d.new_client()
+            app, (s,) = await register(other, [ASKED], signals=True)
+            asked, refused, free = s.characteristics
+            phone, tablet = await Central.connect(d), await Central.connect(d, TABLET)
+            other.deaf()
+
+            async def hammer():
+                for _ in range(3):
+                    self.assertEqual(await phone.read(asked.handle), b"stored")
+                    with self.assertRaises(AttError) as e:
+                        await phone.read(refused.handle)
+                    self.assertEqual(e.exception.code, 0x80)
+            hammering = asyncio.ensure_future(hammer())
+            slowest = 0
+            while not hammering.done():
+                begin = time.monotonic()
+                self.assertEqual(await tablet.read(free.handle), b"free")
+                slowest = max(slowest, time.monotonic() - begin)
+                await asyncio.sleep(0.001)
+            await hammering
+            self.assertLess(slowest, 0.35)  # the deadline of the others' is 0.4
+            other.deaf(False)
+            for p in phone, tablet:
+                p.close()
+
+    async def test_a_slow_client(self):
+        async with Daemon() as d:
+            app, (s,) = await register(d.client, [ASKED])
+            phone = await Central.connect(d)
+            reading = asyncio.ensure_future(phone.read(s.characteristics[1].handle))
+            token = (await next_event(d.client, app))[4]["token"]
+            await asyncio.sleep(0.2)
+            await answer(d.client, app, token, value="slowly")
+            self.assertEqual(await reading, b"slowly")
+            phone.close()
+
     async def test_signals(self):
         async with Daemon() as d:
             app, (s,) = await register(d.client, [ASKED], signals=True)
@@ -578,6 +617,30 @@ class Questions(TestCase):
             value = await reading  # by the fallback, or by the new one's deadline
             self.assertEqual(value, b"stored")
             phone.close()
+
+
+class Bonded(TestCase):
+    async def test_subscriptions_come_back(self):
+        async with Daemon() as d:
+            app, (s,) = await register(d.client, [CAPTURED])
+            c = s.characteristics[2]
+            phone = await Central.connect(d)
+            for what in "ask", "encrypt", "key":
+                await d.tell("pair", phone.number, what)
+            await until_async(lambda: d.client.get(phone.path, CONNECTION, "Bonded"), True)
+            await phone.subscribe(c)
+            await phone.drop(d)
+            first = await events(d.client, app, 1)
+            self.assertEqual((first[0][2], first[0][4]["notify"]), (phone.path, False))
+            again = await Central.connect(d)
+            self.assertEqual(await d.client.get(app, APPLICATION, "Subscribers"), [])
+            await d.tell("pair", again.number, "encrypt")
+            event, attribute, connection, _, details = await next_event(d.client, app)
+            self.assertEqual((event, attribute, connection, details["notify"]), ("subscribed", c.path, again.path, True))
+            self.assertEqual(await d.client.get(app, APPLICATION, "Subscribers"), [[c.path, again.path, True, False]])
+            await write(d.client, c.path, b"welcome", send_update=True)
+            self.assertEqual((await again.value())[2], b"welcome")
+            again.close()
 
 
 if __name__ == "__main__":

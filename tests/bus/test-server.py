@@ -325,6 +325,18 @@ class Definitions(TestCase):
             self.assertFalse([p for p in await d.client.objects() if "/app/" in p and "/app/1" not in p])
 
 
+    async def test_huge_values(self):
+        async with Daemon() as d:
+            huge = bytes(2 << 20)
+            await self.invalid("services[0].characteristics[0].initial", register(
+                d.client, [service("180d", chr_("2a37", read=True, initial=huge))]))
+            await self.invalid("services[0].characteristics[0].colour", register(
+                d.client, [service("180d", chr_("2a37", colour=Variant("ay", huge)))]))
+            _, (s,) = await register(d.client, [TEMPERATURE])
+            e = await self.fails("TooLong", write(d.client, s.characteristics[0].path, huge))
+            self.assertEqual(e.details["limit"], 512)
+
+
 class Lifetime(TestCase):
     async def test_caller(self):
         async with Daemon() as d:

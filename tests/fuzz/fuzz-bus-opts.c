@@ -27,6 +27,8 @@ struct all {
 	struct opt_addrs addrs;
 	struct opt_names names;
 	struct opt_u16s u16s;
+	const char *text, *path;
+	struct opt_bytes bytes;
 	uint32_t guard;
 };
 
@@ -46,6 +48,9 @@ static const struct opt table[] = {
 	OPT("addrs", struct all, addrs, OPT_ADDRS),
 	OPT("names", struct all, names, OPT_NAMES),
 	OPT("u16s", struct all, u16s, OPT_U16S),
+	OPT("text", struct all, text, OPT_TEXT, .max = 20),
+	OPT("path", struct all, path, OPT_PATH),
+	OPT("bytes", struct all, bytes, OPT_BYTES),
 };
 
 /* Text for the bus: the input's bytes as they are; sd-bus itself refuses what is not UTF-8. */
@@ -154,12 +159,18 @@ static void check(sd_bus_message *m)
 	struct all all = {.a_ranged = 10, .guard = 0x5a5a5a5a};
 	struct bus_error err = {.res = 1};
 	int r = bus_opts_read(m, table, ARRAY_SIZE(table), &all, &err);
+	static volatile unsigned long sum;
 
 	FUZZ_CHECK(all.guard == 0x5a5a5a5a);
 	FUZZ_CHECK(all.uuids.n <= OPTS_LIST_MAX && all.addrs.n <= OPTS_LIST_MAX &&
 	           all.names.n <= OPTS_LIST_MAX && all.u16s.n <= OPTS_LIST_MAX);
 	FUZZ_CHECK(all.a_ranged >= 10 && all.a_ranged <= 20);
 	FUZZ_CHECK(all.an_enum == 0 || all.an_enum == 1);
+	FUZZ_CHECK(!all.text || strlen(all.text) <= 20);
+	FUZZ_CHECK(!all.path || *all.path == '/');
+	FUZZ_CHECK(all.bytes.given || !all.bytes.n);
+	for (size_t i = 0; i < all.bytes.n; i++)
+		sum += all.bytes.v[i]; /* all of it is there */
 	if (r == 0)
 		return;
 	FUZZ_CHECK(r == -EINVAL && err.res == -EINVAL && err.key && err.text);
