@@ -43,17 +43,19 @@ struct service_in {
 
 /* --- errors --- */
 
+/* "services" when it is about the whole. */
 static void put_path(struct app_defs *defs, const struct gatt_def_error *e, const char *key)
 {
 	char *p = defs->path;
 	size_t size = sizeof(defs->path);
-	int n = snprintf(p, size, "services[%d]", e->service);
+	int n = snprintf(p, size, "services");
 
 	if (e->service < 0)
-		n = snprintf(p, size, "services");
-	if (e->service >= 0 && e->characteristic >= 0)
+		return;
+	n += snprintf(p + n, size - (size_t)n, "[%d]", e->service);
+	if (e->characteristic >= 0)
 		n += snprintf(p + n, size - (size_t)n, ".characteristics[%d]", e->characteristic);
-	if (e->service >= 0 && e->characteristic >= 0 && e->descriptor >= 0)
+	if (e->characteristic >= 0 && e->descriptor >= 0)
 		n += snprintf(p + n, size - (size_t)n, ".descriptors[%d]", e->descriptor);
 	if (key)
 		(void)snprintf(p + n, size - (size_t)n, ".%.*s",
@@ -104,7 +106,7 @@ static bool grow(void *array, size_t n, size_t *size, size_t each)
 
 	if (n < *size)
 		return true;
-	p = reallocarray(*(void **)array, more, each);
+	p = realloc(*(void **)array, more * each); /* the limits are far below any overflow */
 	if (!p)
 		return false;
 	*(void **)array = p;
