@@ -533,7 +533,7 @@ async def daemon_goes(w):
 @case
 async def application_ends(w):
     for reason, code, words in (("org.aioble.Error.NotFound", 9, "the services ended: NotFound"), ("unregistered", 1, "unregistered"),
-                                ("org.aioble.Error.Canceled", 1, "Canceled")):
+                                ("org.aioble.Error.Canceled", 8, "the daemon went away")):
         s = await serve(w, TEMP)
         await w.mock.app_ends(reason)
         check(await w.end(s.process), code, words)

@@ -425,13 +425,21 @@ void serve_lost(struct serve *s, int code, const char *name, const char *fmt, ..
 		ctl_done(s->c, ctl_fail(s->c, code, name, NULL, "%s", text));
 }
 
-/* An end with the name of an error */
+static void daemon_went(struct serve *s)
+{
+	serve_lost(s, CTL_UNREACHABLE, "Unreachable", "the daemon went away");
+}
+
+/* An end with the name of an error; Canceled is how a daemon says that it stops */
 static void ended(struct serve *s, const char *what, const char *reason)
 {
 	int code = ctl_exit_code(reason, NULL);
 
-	serve_lost(s, code == CTL_NOT_FOUND ? CTL_NO_ADAPTER : code, ctl_short_name(reason),
-	           "%s ended: %s", what, ctl_short_name(reason));
+	if (strcmp(reason, CTL_ERROR "Canceled") == 0)
+		daemon_went(s);
+	else
+		serve_lost(s, code == CTL_NOT_FOUND ? CTL_NO_ADAPTER : code, ctl_short_name(reason),
+		           "%s ended: %s", what, ctl_short_name(reason));
 }
 
 static int on_app_finished(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -475,7 +483,7 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	s->daemon_came = *after != 0;
 	s->daemon_gone = *after == 0;
 	if (*before && s->adapter)
-		serve_lost(s, CTL_UNREACHABLE, "Unreachable", "the daemon went away");
+		daemon_went(s);
 	return 0;
 }
 
