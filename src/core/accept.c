@@ -83,7 +83,7 @@ static void make_conn(struct links *links, int fd, struct acl *acl, const struct
 		return;
 	}
 	links->adapter->stats.accepts++;
-	adapter_emit_conn(links->adapter, conn);
+	conn_announce(conn);
 	adapter_changed(links->adapter);
 	connect_adopt(links, conn); /* last: its callers may do anything */
 }

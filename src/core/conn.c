@@ -29,6 +29,7 @@ struct conn {
 	struct connect_params params; /* asked for */
 	uint16_t handle;
 	bool central, up;
+	bool announced; /* conn_announce() */
 	uint16_t interval, latency, timeout;
 	uint8_t level, key_size;
 	uint8_t reason; /* 0: not known */
@@ -255,7 +256,10 @@ void conn_updated(struct conn *conn)
 	tell_changed(conn);
 }
 
-/* What permissions are judged by. The link has a key to use also while it does not yet use it. */
+/*
+ * What permissions are judged by. The link has a key to use also while it does not yet use it. That brings back what the peer
+ * configured, so applications hear of it: not before they can know the link.
+ */
 static void tell_server(struct conn *conn)
 {
 	if (!conn->gatt_link)
@@ -263,7 +267,7 @@ static void tell_server(struct conn *conn)
 	if (!addr_is_any(&conn->identity))
 		gatt_link_set_identity(conn->gatt_link, &conn->identity);
 	gatt_link_set_security(conn->gatt_link, conn->level, conn->key_size,
-	                       bond_known(conn->links, &conn->identity));
+	                       conn->announced && bond_known(conn->links, &conn->identity));
 }
 
 static void read_security(struct conn *conn)
@@ -400,6 +404,13 @@ int conn_new(struct links *links, int fd, struct acl *acl, const struct addr *pe
 	read_security(conn);
 	*ret = conn;
 	return 0;
+}
+
+void conn_announce(struct conn *conn)
+{
+	conn->announced = true;
+	adapter_emit_conn(conn->links->adapter, conn);
+	tell_server(conn);
 }
 
 /* --- asking --- */

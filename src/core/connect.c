@@ -314,7 +314,7 @@ static void attempt_succeed(struct attempt *a)
 	attempt_free(a);
 	links->adapter->stats.connects++;
 	connect_check_places(links);
-	adapter_emit_conn(links->adapter, conn);
+	conn_announce(conn);
 	adapter_changed(links->adapter);
 	while ((op = list_first(&waiters, struct op, link))) {
 		container_of(op, struct connect_op, op)->conn = conn;

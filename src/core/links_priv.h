@@ -223,6 +223,9 @@ bool bond_known(const struct links *links, const struct addr *identity);
 int conn_new(struct links *links, int fd, struct acl *acl, const struct addr *peer,
              const struct connect_params *params, struct conn **ret);
 
+/** conn_announce() - it has its place: the adapter's listener is told, then the applications of the server may be */
+void conn_announce(struct conn *conn);
+
 /** conn_join() - @c, live, is told of the link later */
 void conn_join(struct conn *conn, struct connect_op *c);
 

@@ -20,6 +20,7 @@ static char story[256];
 static void on_added(struct adapter *adapter, struct conn *conn, void *data)
 {
 	last = conn;
+	strcat(story, "c");
 }
 
 static void on_written(struct gatt_app *app, struct gatt_local *local, struct gatt_link *link,
@@ -150,7 +151,7 @@ static void what_the_kernel_says_counts(void **state)
 	EXCHANGE(l, "\x0a\x10\x00", "\x0bs");
 	EXCHANGE(l, "\x12\x10\x00\x31", "\x13");
 	EXCHANGE(l, "\x12\x11\x00\x01\x00", "\x13");
-	told("w+");
+	told("cw+");
 	down(l);
 	told("-");
 }
@@ -165,12 +166,12 @@ static void what_bonded_peers_configured_comes_back(void **state)
 	world_advance(0);
 	EXCHANGE(l, "\x12\x11\x00\x01\x00", "\x13");
 	down(l);
-	told("+-");
+	told("c+-");
 	l = up_as(identity());
 	EXCHANGE(l, "\x0a\x10\x00", "\x01\x0a\x10\x00\x0f"); /* it has a key and does not use it */
 	EXCHANGE(l, "\x0a\x11\x00", "\x0b\x00\x00");
 	encrypt(l, 16);
-	told("+");
+	told("c+");
 	EXCHANGE(l, "\x0a\x11\x00", "\x0b\x01\x00");
 	down(l);
 	told("-");
@@ -192,13 +193,13 @@ static void a_new_key_is_a_new_peer(void **state)
 	fake_link_ask(l, true);
 	fake_link_key(l, true);
 	encrypt(l, 16);
-	told("");
+	told("c");
 	EXCHANGE(l, "\x0a\x11\x00", "\x0b\x00\x00");
 	EXCHANGE(l, "\x12\x11\x00\x01\x00", "\x13");
 	down(l);
 	l = up_as(identity());
 	encrypt(l, 16);
-	told("+-+");
+	told("+-c+");
 }
 
 /* Its address is a private one, and the identity comes with the keys: on the next link it is known by that. */
@@ -217,7 +218,29 @@ static void kept_by_identity(void **state)
 	story[0] = '\0';
 	l = up_as(identity());
 	encrypt(l, 16);
-	told("+");
+	told("c+");
+}
+
+/* Encrypted before we have the channel: applications hear of the link first, then of its subscriptions. */
+static void encrypted_from_the_first(void **state)
+{
+	struct fake_link *l = up_as(identity());
+	struct addr peer = identity();
+
+	fake_link_ask(l, true);
+	encrypt(l, 16);
+	fake_link_key(l, true);
+	world_advance(0);
+	EXCHANGE(l, "\x12\x11\x00\x01\x00", "\x13");
+	down(l);
+	told("c+-");
+	l = fake_link_incoming(world.fk, 0, &peer, 0x40, "");
+	l->level = 2;
+	l->key_size = 16;
+	fake_link_tell(l, "ham");
+	world_advance(0);
+	told("c+");
+	EXCHANGE(l, "\x0a\x11\x00", "\x0b\x01\x00");
 }
 
 static void asked_and_gone(void **state)
@@ -243,6 +266,7 @@ int main(void)
 		T(what_bonded_peers_configured_comes_back),
 		T(a_new_key_is_a_new_peer),
 		T(kept_by_identity),
+		T(encrypted_from_the_first),
 		T(asked_and_gone),
 	};
 
