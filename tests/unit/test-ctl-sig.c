@@ -76,6 +76,21 @@ static void test_name_known(void **state)
 }
 
 /* The hardware database may be missing on a machine: a name must be right, none is fine */
+static void test_name_find(void **state)
+{
+	uint16_t n;
+
+	assert_true(sig_name_find("battery_service", 0x1800, 0x18ff, &n));
+	assert_int_equal(n, 0x180f);
+	assert_true(sig_name_find("Device Time", 0x1800, 0x18ff, &n));
+	assert_int_equal(n, 0x1847);
+	assert_true(sig_name_find("device-time", 0x2a00, 0x2cff, &n));
+	assert_int_equal(n, 0x2b90);
+	assert_false(sig_name_find("battery level", 0x1800, 0x18ff, &n));
+	assert_true(sig_name_find("battery level", 0x2a19, 0x2a19, &n));
+	assert_false(sig_name_find("", 0, 0xffff, &n));
+}
+
 static void test_company(void **state)
 {
 	const char *name = sig_company_name(0x004c);
@@ -141,7 +156,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_uuid_name),  cmocka_unit_test(test_name_matches),
 		cmocka_unit_test(test_name_known), cmocka_unit_test(test_company),
-		cmocka_unit_test(test_record),     cmocka_unit_test(test_end_reason),
+		cmocka_unit_test(test_name_find),  cmocka_unit_test(test_record),
+		cmocka_unit_test(test_end_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
