@@ -16,8 +16,8 @@
 
 /* ---- mistakes ---- */
 
-static void add_error(struct reader *r, const struct place *p, struct text *path, const char *fmt,
-                      va_list ap)
+static void _printf_(4, 0) add_error(struct reader *r, const struct place *p, struct text *path,
+                                     const char *fmt, va_list ap)
 {
 	struct serve_errors *e = r->errors;
 	_cleanup_(freep) char *text = NULL;
