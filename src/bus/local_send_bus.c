@@ -166,7 +166,7 @@ static void finish(struct send_call *call, int res)
 		return;
 	}
 	e = conn_bus_error(call->conn, res, 0);
-	if (res == -ECANCELED)
+	if (res == -ECANCELED && !call->call.bus->stopping)
 		e.text = "the application is over";
 	bus_call_fail(&call->call, &e);
 }
