@@ -28,14 +28,19 @@ static const struct gatt_decision *find_decision(const struct gatt_ask *ask, uin
 }
 
 /*
- * The rest of a value that was granted is free, because a long read is one read; but only then, or an offset of 1 would be
- * the way around a refusal.
+ * The rest of a value that was granted is free, because a long read is one read; but only from where it ended, or an offset
+ * would be the way around a refusal.
  */
+static bool is_the_rest(const struct gatt_link *link, const struct gatt_local *local, size_t offset)
+{
+	return offset > 0 && link->granted == local->handle && link->granted_to == offset;
+}
+
 int gatt_ask_decision(struct gatt_link *link, struct gatt_local *local, size_t offset)
 {
 	const struct gatt_decision *decision = NULL;
 
-	if (!wants_to_be_asked(local) || (offset > 0 && link->granted == local->handle))
+	if (!wants_to_be_asked(local) || is_the_rest(link, local, offset))
 		return 0;
 	if (link->ask && link->ask->busy)
 		decision = find_decision(link->ask, local->handle);
@@ -45,18 +50,22 @@ int gatt_ask_decision(struct gatt_link *link, struct gatt_local *local, size_t o
 	return -EAGAIN;
 }
 
+void gatt_ask_granted(struct gatt_link *link, const struct gatt_local *local, size_t end)
+{
+	if (!local->on_read)
+		return;
+	link->granted = local->handle;
+	link->granted_to = (uint16_t)end;
+}
+
 /* --- one question --- */
 
 static void decide(struct gatt_ask *ask, uint16_t handle, uint8_t code)
 {
 	struct gatt_link *link = ask->link;
 
-	/* as many as there can be; if not, the request would ask for ever */
-	if (ask->n < GATT_DECISIONS_MAX)
-		ask->decisions[ask->n++] = (struct gatt_decision){handle, code};
-	if (code == 0)
-		link->granted = handle;
-	else if (link->granted == handle)
+	ask->decisions[ask->n++] = (struct gatt_decision){handle, code};
+	if (code && link->granted == handle)
 		link->granted = 0;
 	ask->token = 0;
 	ask->app = NULL;
@@ -136,8 +145,13 @@ static void on_resume(struct defer *d)
 	struct wr w = wr_init(pdu, att_mtu(link->att));
 
 	if (!gatt_link_respond(link, ask->pdu, ask->len, &w)) {
-		put_question(ask, link->wanted);
-		return;
+		if (ask->n < GATT_DECISIONS_MAX) {
+			put_question(ask, link->wanted);
+			return;
+		}
+		/* values that change with each answer could go on for ever */
+		w = wr_init(pdu, att_mtu(link->att));
+		(void)gatt_refuse(&w, ask->pdu[0], link->wanted->handle, ATT_ERR_UNLIKELY);
 	}
 	ask->busy = false;
 	gatt_count_answer(link, &w);

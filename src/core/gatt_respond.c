@@ -121,11 +121,13 @@ static int read_value(struct gatt_link *link, const struct gatt_attr *attr, size
 	return 0;
 }
 
-/* It was part of an answer. */
-static void note_read(struct gatt_link *link, const struct gatt_attr *attr)
+/* The value up to @end was part of an answer. */
+static void note_read(struct gatt_link *link, const struct gatt_attr *attr, size_t end)
 {
-	if (is_value(attr) && attr->local == link->server->hash)
-		link->hash_read = true;
+	if (!is_value(attr))
+		return;
+	link->hash_read |= attr->local == link->server->hash;
+	gatt_ask_granted(link, attr->local, end);
 }
 
 /* --- discovery --- */
@@ -251,26 +253,24 @@ struct typed {
 	bool full;       /* the last one was cut off */
 };
 
-/* Return: the value was put, or (false) ends the list: another length, or no room. */
-static bool put_typed(struct typed *t, uint16_t handle, const struct view *v)
+/* Would a value of this length be the next item? Nobody is asked for one that would not. */
+static bool could_follow(const struct typed *t, size_t len)
 {
-	size_t room = t->item_len ? t->w->left : t->w->left - 2;
+	return !t->item_len || (!t->full && 2 + len == t->item_len && t->w->left >= t->item_len);
+}
+
+/* Return: how much of it was put. */
+static size_t put_typed(struct typed *t, uint16_t handle, const struct view *v)
+{
+	size_t room = t->item_len ? t->w->left : t->w->left - 2; /* opcode and length come first */
 	size_t n = MIN(v->len, MIN(room - 2, TYPED_VALUE_MAX));
 
-	if (t->item_len && (t->full || v->len != t->item_len - 2 || room < t->item_len))
-		return false;
 	if (!t->item_len)
 		att_put_read_by_type_rsp(t->w, (uint8_t)(2 + n));
 	t->item_len = 2 + n;
 	t->full = n < v->len;
 	att_put_typed(t->w, handle, v->value, n);
-	return true;
-}
-
-/* Would a value of this length be the next item? Nobody is asked for one that would not. */
-static bool could_follow(const struct typed *t, const struct view *v)
-{
-	return !t->item_len || (!t->full && v->len == t->item_len - 2 && t->w->left >= t->item_len);
+	return n;
 }
 
 #define LIST_ENDS 1
@@ -283,7 +283,7 @@ static int add_typed(struct gatt_link *link, const struct gatt_attr *attr, struc
 
 	if (r == 0) {
 		view_value(link, attr, &v);
-		if (!could_follow(t, &v))
+		if (!could_follow(t, v.len))
 			return LIST_ENDS;
 		r = read_value(link, attr, 0, &v);
 	}
@@ -291,9 +291,10 @@ static int add_typed(struct gatt_link *link, const struct gatt_attr *attr, struc
 		return r;
 	if (r > 0)
 		return t->item_len ? LIST_ENDS : RES_ATT(r);
-	if (!put_typed(t, attr->handle, &v))
+	/* the application may have changed it */
+	if (!could_follow(t, v.len))
 		return LIST_ENDS;
-	note_read(link, attr);
+	note_read(link, attr, put_typed(t, attr->handle, &v));
 	return 0;
 }
 
@@ -330,6 +331,7 @@ static bool read_from(struct gatt_link *link, uint8_t request, uint16_t handle, 
 {
 	const struct gatt_attr *attr = gatt_db_find(link->server->db, handle);
 	struct view v;
+	size_t n;
 	int r;
 
 	if (!attr)
@@ -342,8 +344,9 @@ static bool read_from(struct gatt_link *link, uint8_t request, uint16_t handle, 
 	if (offset > v.len)
 		return gatt_refuse(w, request, handle, ATT_ERR_INVALID_OFFSET);
 	wr_u8(w, att_response_of(request));
-	wr_bytes(w, v.value + offset, MIN(v.len - offset, w->left));
-	note_read(link, attr);
+	n = MIN(v.len - offset, w->left);
+	wr_bytes(w, v.value + offset, n);
+	note_read(link, attr, offset + n);
 	return true;
 }
 
@@ -411,7 +414,7 @@ static bool read_several(struct gatt_link *link, const uint8_t *pdu, size_t len,
 			return gatt_refuse(w, pdu[0], handle, (uint8_t)r);
 		}
 		put_several(w, pdu[0], &v);
-		note_read(link, attr);
+		note_read(link, attr, v.len); /* one that was cut off is read anew */
 	}
 	return true;
 }

@@ -144,7 +144,8 @@ struct gatt_link {
 	/* gatt_ask.c */
 	struct gatt_ask *ask;      /* NULL: never needed so far */
 	struct gatt_local *wanted; /* with an unfinished answer: who is to be asked */
-	uint16_t granted; /* value with on_read that was read last: the rest of it is free */
+	uint16_t granted;          /* value with on_read that was read last; 0: none */
+	uint16_t granted_to;       /* what follows there is the rest of the same read */
 
 	/* gatt_tell.c */
 	struct list indications; /* struct gatt_indication by op.link, not sent yet */
@@ -231,6 +232,9 @@ void gatt_cccds_end(struct gatt_link *link);
  * Return: 0; an ATT error; -EAGAIN: link->wanted is set, its application must be asked first.
  */
 int gatt_ask_decision(struct gatt_link *link, struct gatt_local *local, size_t offset);
+
+/** gatt_ask_granted() - the peer got @local up to @end: it may go on from there */
+void gatt_ask_granted(struct gatt_link *link, const struct gatt_local *local, size_t end);
 
 /** gatt_ask_begin() - put the request aside and ask for link->wanted. Return: 0, -ENOMEM. */
 int gatt_ask_begin(struct gatt_link *link, const uint8_t *pdu, size_t len);

@@ -6,9 +6,16 @@
 #include "test.h"
 
 /* What the application does with a question: the first letter for the first one, and so on; the last for all others. */
-enum { ALLOW = 'a', REFUSE = 'r', SILENT = 's', SET = 'n' /* sets "new", then allows */ };
+enum {
+	ALLOW = 'a',
+	REFUSE = 'r',
+	SILENT = 's',
+	SET = 'n',  /* sets "new", then allows */
+	LONG = 'l', /* sets 60 bytes, then allows */
+};
 
 static const char *plan;
+static const char sixty[] = "LLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLL";
 
 static char next_act(void)
 {
@@ -21,11 +28,16 @@ static char next_act(void)
 
 static void act_on(struct server_bed *sb, struct gatt_local *local, uint32_t token)
 {
-	switch (next_act()) {
+	char act = next_act();
+
+	if (act == LONG)
+		assert_int_equal(gatt_local_set(local, sixty, 60), 0);
+	switch (act) {
 	case SET:
 		assert_int_equal(gatt_local_set(local, "new", 3), 0);
 		/* fall through */
 	case ALLOW:
+	case LONG:
 		assert_int_equal(gatt_server_allow(sb->server, token, 0), 0);
 		break;
 	case REFUSE:
@@ -51,9 +63,24 @@ static const struct row {
 	{"silent: an error", "s", false, "< 0a 54 00; ~ 999; =; ~ 1; > 01 0a 54 00 80",
          "read(0 0054) over"},
 	{"long read from the start", "a", false, "< 0c 52 00 00 00; > 0d 6f 6e 65", "read(0 0052)"},
-	{"the rest of a long read is free", "a", false,
-         "< 0a 52 00; > 0b 6f 6e 65; < 0c 52 00 01 00; > 0d 6e 65; < 0c 52 00 02 00; > 0d 65",
+	{"the rest of a long read is free", "l", false,
+         "< 0a 52 00; > 0b 4c*22; < 0c 52 00 16 00; > 0d 4c*22; < 0a 22 00; > 0b 01 02 03; < 0c 52 "
+         "00 2c 00; > 0d 4c*16;"
+         "< 0c 52 00 3c 00; > 0d",
          "read(0 0052)"},
+	{"the rest of one that began by UUID", "l", false,
+         "< 08 50 00 53 00 09 a1; > 09 15 52 00 4c*19; < 0c 52 00 13 00; > 0d 4c*22",
+         "read(0 0052)"},
+	{"not the rest", "lrr", false,
+         "< 0a 52 00; > 0b 4c*22; < 0c 52 00 01 00; > 01 0c 52 00 81; < 0c 52 00 16 00; > 01 0c 52 "
+         "00 81",
+         "read(0 0052) read(0 0052) read(0 0052)"},
+	{"the same piece again", "l", false,
+         "< 0a 52 00; > 0b 4c*22; < 0c 52 00 16 00; > 0d 4c*22; < 0c 52 00 16 00; > 0d 4c*22",
+         "read(0 0052) read(0 0052)"},
+	{"another value between", "la", false,
+         "< 0a 52 00; > 0b 4c*22; < 0a 54 00; > 0b 74 77 6f; < 0c 52 00 16 00; > 0d 4c*22",
+         "read(0 0052) read(0 0054) read(0 0052)"},
 	{"an offset is no way around", "r", false,
          "< 0c 52 00 01 00; > 01 0c 52 00 81; < 0a 52 00; > 01 0a 52 00 81; < 0c 52 00 01 00; > 01 "
          "0c 52 00 81",
