@@ -297,6 +297,16 @@ class Definitions(TestCase):
             self.assertFalse([p for p in await d.client.objects() if "/app/" in p])
             await register(d.client, [TEMPERATURE], name="x" * 255, queue=4096)
 
+    async def test_a_key_given_twice(self):
+        async with Daemon() as d:
+            said = await busctl(d, "RegisterServices", "aa{sv}a{sv}", *shlex.split(
+                "1 2 uuid s 180d characteristics aa{sv} 1 3 uuid s 2a37 read b true uuid s 2a37 0"))
+            self.assertEqual(said, "Call failed: services[0].characteristics[0].uuid is given twice\n")
+            said = await busctl(d, "RegisterServices", "aa{sv}a{sv}", *shlex.split(
+                "1 1 uuid s 180d 2 name s a name s b"))
+            self.assertEqual(said, "Call failed: name is given twice\n")
+            self.assertFalse([p for p in await d.client.objects() if "/app/" in p])
+
     async def test_a_long_unknown_key_is_cut(self):
         """Between characters: what is no UTF-8 any more the bus does not carry."""
         async with Daemon() as d:
