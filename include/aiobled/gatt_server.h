@@ -34,21 +34,23 @@ struct gatt_link;
 /* What peers do with the services of one application. Nothing may be freed inside but by gatt_server_remove() of another. */
 struct gatt_app_events {
 	/*
-	 * @local was written, its new value is stored; @value is what was written (a reliable or long write is one). Also for
-	 * Write Commands. Views are valid during the call.
+	 * @local was written, its new value is stored; @value is what was written, without what was truncated. A long write is
+	 * one; one that began in the middle tells the whole value that results. A reliable write is told when all of it is
+	 * stored, in the order of its parts. Also for Write Commands. Views are valid during the call.
 	 */
 	void (*written)(struct gatt_app *app, struct gatt_local *local, struct gatt_link *link,
 	                const uint8_t *value, size_t len, void *data);
-	/* the CCCD of @local on @link is another one now; 0 also when the link goes */
+	/* the CCCD of @local on @link is another one now: written, brought back by a bond, or 0 because the link goes */
 	void (*subscribed)(struct gatt_app *app, struct gatt_local *local, struct gatt_link *link,
 	                   uint16_t cccd, void *data);
 	/*
-	 * @link wants to read @local, which has on_read: gatt_server_allow(@token) before @deadline_us. The value may be set
-	 * before. Once for a value, not again for the rest of a long one.
+	 * @link wants to read @local, which has on_read: gatt_server_allow(@token) before @deadline_us, also from inside. The
+	 * value may be set before. Once for a value in a request, and not again for the rest of a long one, which is a Read Blob
+	 * from where the piece before ended. Without this hook nobody is asked.
 	 */
 	void (*read)(struct gatt_app *app, struct gatt_local *local, struct gatt_link *link,
 	             uint32_t token, uint64_t deadline_us, void *data);
-	/* the question behind @token needs no answer any more: deadline, or the link went */
+	/* the question behind @token needs no answer any more: deadline, or the link went; not told of one that was answered */
 	void (*read_over)(struct gatt_app *app, uint32_t token, void *data);
 };
 
@@ -151,7 +153,8 @@ void gatt_server_forget(struct gatt_server *server, const struct addr *identity)
  * @value: NULL: the stored one. Cut to ATT_MTU - 3 (Part F, 3.4.7.1); *@ret_cut says whether, may be NULL.
  * @cmd:   caller-owned
  *
- * Return: 0; -EOPNOTSUPP (no notify property), -EACCES (the link lacks what reading the value asks for), -ENOTCONN, -ENOBUFS, -ENOMEM.
+ * Return: 0; -EOPNOTSUPP (no notify property), -EACCES (the link lacks what reading the value asks for), -EAGAIN (the peer uses
+ * Robust Caching and has not heard yet that the table changed: Part G, 2.5.2.1), -ENOTCONN, -ENOBUFS, -ENOMEM.
  * done(): 0 (the kernel took it), -ETIMEDOUT, -ENOTCONN.
  */
 int gatt_server_notify(struct gatt_link *link, struct gatt_local *local, const void *value,
@@ -173,8 +176,8 @@ struct gatt_indication {
  * An op that ends early leaves its indication on the wire; the next one waits for the confirmation. 30 s without one end
  * the bearer (Part F, 3.3.3).
  *
- * Return: as gatt_server_notify().
- * done(): 0 (confirmed), -ETIMEDOUT, -ENOTCONN, -ECANCELED (its application went).
+ * Return: as gatt_server_notify(), but for -EAGAIN: it waits.
+ * done(): 0 (confirmed), -ETIMEDOUT, -ENOTCONN, -ECANCELED (its application went), -EBADMSG (the peer answered something else).
  */
 int gatt_server_indicate(struct gatt_link *link, struct gatt_local *local, const void *value,
                          size_t len, struct gatt_indication *ind, uint32_t timeout_ms,

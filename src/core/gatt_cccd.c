@@ -259,16 +259,25 @@ bool gatt_wants_service_changed(const struct gatt_server *server, const struct g
 	return cccd && cccd->value & GATT_CCCD_INDICATE;
 }
 
+/* Is it still the same characteristic's? It may have lost a property. */
+static bool keep_cccd(const struct gatt_link *link, struct gatt_cccd *cccd)
+{
+	const struct gatt_attr *attr = gatt_db_find(link->server->db, cccd->handle);
+
+	if (!attr || attr->kind != GATT_ATTR_CCCD || !uuid_equal(&attr->local->uuid, &cccd->uuid))
+		return false;
+	cccd->value &= cccd_mask(attr->local);
+	return cccd->value != 0;
+}
+
 static void purge(struct gatt_link *link)
 {
-	const struct gatt_attr *attr;
 	struct gatt_cccd *cccd;
 	uint16_t at = 0;
 
 	while ((cccd = cccds_next(&link->cccds, at))) {
 		at = cccd->handle;
-		attr = gatt_db_find(link->server->db, at);
-		if (attr && attr->kind == GATT_ATTR_CCCD)
+		if (keep_cccd(link, cccd))
 			continue;
 		gatt_forget_due(link, at);
 		cccds_remove(&link->cccds, cccd);

@@ -299,6 +299,42 @@ static void a_replaced_tree_of_the_same_shape(void **state)
 	server_bed_close(&sb);
 }
 
+/* The same handles, but one of them lost a property: nobody can be subscribed to that. */
+static void a_property_is_gone(void **state)
+{
+	struct gatt_def_characteristic chr[2] = {
+		{.value = {.uuid = UUID16_INIT(0xa1f1),
+	                   .handle = 0x101,
+	                   .notify = true,
+	                   .indicate = true}},
+		{.value = {.uuid = UUID16_INIT(0xa1f2),
+	                   .handle = 0x104,
+	                   .notify = true,
+	                   .indicate = true}},
+	};
+	const struct gatt_def_service service = {.uuid = UUID16_INIT(0xa0f1),
+	                                         .handle = 0x100,
+	                                         .characteristics = chr,
+	                                         .n_characteristics = 2};
+	struct gatt_def_error error = {0};
+	struct gatt_app *app;
+	struct server_bed sb;
+	int r;
+
+	start(&sb);
+	assert_int_equal(gatt_server_add(sb.server, &service, 1, NULL, &server_bed_events, &sb,
+	                                 &app, &error),
+	                 0);
+	bed_play(&sb.peers[0], __func__, "< 12 03 01 03 00; > 13; < 12 06 01 01 00; > 13");
+	chr[0].value.indicate = false;
+	chr[1].value.notify = false;
+	r = gatt_server_add(sb.server, &service, 1, app, &server_bed_events, &sb, &app, &error);
+	if (r < 0)
+		fail_msg("%d: %s %s", r, error.key, error.text);
+	bed_play(&sb.peers[0], __func__, "< 0a 03 01; > 0b 01 00; < 0a 06 01; > 0b 00 00");
+	server_bed_close(&sb);
+}
+
 /* A bonded peer that was away hears it when it is back and has shown its key. */
 static void service_changed_for_those_who_were_away(void **state)
 {
@@ -538,6 +574,7 @@ int main(void)
 		cmocka_unit_test(service_changed),
 		cmocka_unit_test(changes_are_put_together),
 		cmocka_unit_test(a_replaced_tree_of_the_same_shape),
+		cmocka_unit_test(a_property_is_gone),
 		cmocka_unit_test(service_changed_for_those_who_were_away),
 		cmocka_unit_test(another_characteristic_at_the_handle),
 		cmocka_unit_test(hash_changes_with_the_table),
