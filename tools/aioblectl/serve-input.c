@@ -20,10 +20,8 @@
 
 struct write {
 	struct serve_input *in; /* NULL: a free one */
-	struct serve_attr *def;
 	unsigned long line;
 	char *label;
-	struct text value;
 	sd_bus_slot *slot;
 };
 
@@ -58,7 +56,6 @@ static void write_end(struct write *w)
 	struct serve_input *in = w->in;
 
 	sd_bus_slot_unref(w->slot);
-	text_free(&w->value);
 	free(w->label);
 	*w = (struct write){.in = NULL};
 	in->busy--;
@@ -72,9 +69,7 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	struct serve *s = w->in->s;
 
 	text_addf(&culprit, "standard input:%lu: %s", w->line, w->label);
-	if (s->lost || !sd_bus_message_is_method_error(m, NULL))
-		serve_set_value(w->def, w->value.s, w->value.len);
-	else
+	if (!s->lost && sd_bus_message_is_method_error(m, NULL))
 		(void)ctl_fail_message(s->c, m,
 		                       text_str(&culprit)); /* the next line may be better */
 	write_end(w);
@@ -90,7 +85,7 @@ static struct write *free_write(struct serve_input *in)
 }
 
 static void send_value(struct serve_input *in, const struct attr *a, const struct served *v,
-                       struct text *value)
+                       const struct text *value)
 {
 	struct serve *s = in->s;
 	struct write *w = free_write(in);
@@ -103,12 +98,7 @@ static void send_value(struct serve_input *in, const struct attr *a, const struc
 	if (a->kind == ATTR_CHARACTERISTIC)
 		call_option_bool(m, "send_update", true);
 	call_options_close(m);
-	*w = (struct write){.in = in,
-	                    .def = v->def,
-	                    .line = in->line,
-	                    .label = strdup(v->label),
-	                    .value = *value};
-	*value = (struct text){0};
+	*w = (struct write){.in = in, .line = in->line, .label = strdup(v->label)};
 	ctl_must(w->label ? 0 : -ENOMEM);
 	in->busy++;
 	ctl_must(sd_bus_call_async(s->c->bus, &w->slot, m, on_answer, w, WRITE_USEC));
@@ -150,7 +140,7 @@ static int parse_value(struct serve *s, const struct served *v, const char *text
 	return 0;
 }
 
-static void take_value(struct serve_input *in, char *name, const char *text, size_t len)
+static void take_value(struct serve_input *in, const char *name, const char *text, size_t len)
 {
 	_cleanup_(text_free) struct text value = {0};
 	struct serve *s = in->s;
@@ -158,10 +148,10 @@ static void take_value(struct serve_input *in, char *name, const char *text, siz
 
 	if (find_value(s, name, &i) || parse_value(s, &s->served[i], text, len, &value))
 		return; /* told */
+	serve_set_value(s->served[i].def, value.s,
+	                value.len); /* for the next time it is registered */
 	if (s->db.attrs[i].path[0])
 		send_value(in, &s->db.attrs[i], &s->served[i], &value);
-	else
-		serve_set_value(s->served[i].def, value.s, value.len);
 }
 
 /* @line has room for a NUL behind @len */
@@ -179,9 +169,10 @@ static void take_line(struct serve_input *in, char *line, size_t len)
 	start = strspn(line, " \t");
 	name = strcspn(line + start, " \t");
 	at = start + name;
-	if (in->too_long)
-		(void)ctl_usage(in->s->c, "longer than any value"); /* told */
-	else if (name && line[start] != '#') {
+	if (in->too_long) {
+		(void)ctl_usage(in->s->c,
+		                "longer than any value"); /* the next line may be better */
+	} else if (name && line[start] != '#') {
 		if (at < len)
 			line[at++] = 0;
 		take_value(in, line + start, line + at, len - at);
@@ -195,9 +186,8 @@ static void take_lines(struct serve_input *in)
 {
 	size_t used = 0;
 
-	while (may_take(in)) {
-		char *start = in->rest.s + used,
-		     *end = in->rest.len > used ? memchr(start, '\n', in->rest.len - used) : NULL;
+	while (may_take(in) && in->rest.len > used) {
+		char *start = in->rest.s + used, *end = memchr(start, '\n', in->rest.len - used);
 
 		if (!end)
 			break;
