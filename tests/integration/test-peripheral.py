@@ -241,6 +241,7 @@ with case("a central pairs with just works, and is bonded"):
 
 with case("it comes back: encrypted with that key, and bonded"):
     sock = phone.attach(2)
+    sock.settimeout(20)
     conn = incoming(phone.address)
     eventually(lambda: conn.get("Bonded"), 20, "it is not bonded")
     equal(conn.get("KeySize"), 16, "key size")
