@@ -21,8 +21,8 @@ struct links; /* connect.c */
 #define ADAPTER_NAME_MAX   12 /* "hci65535" */
 #define ADAPTER_REASON_MAX 192
 
-/* "Off" is followed by "removed" when the controller was pulled out. */
-#define ADAPTER_UNPLUG_SETTLE_MS  100
+/* "Off" is followed by "removed" when the controller was pulled out, on a busy machine after 160 ms. */
+#define ADAPTER_UNPLUG_SETTLE_MS  500
 #define ADAPTER_BLOCKED_POLL_MS   2000   /* while rfkill blocks: no event tells that it ended */
 #define ADAPTER_RETRY_MIN_MS      2000   /* after a failed bring-up; doubles each time ... */
 #define ADAPTER_RETRY_MAX_MS      300000 /* ... up to this ... */

@@ -12,6 +12,8 @@
 #include "test.h"
 #include "world.h"
 
+#define SETTLE_MS 500 /* off is not believed to be more than unplugging for so long */
+
 #define WANTED (MGMT_SETTING_POWERED | MGMT_SETTING_LE | MGMT_SETTING_SC | MGMT_SETTING_BONDABLE)
 
 static void expect_state(enum adapter_state state, const char *reason)
@@ -447,7 +449,7 @@ static void blocked_while_ready(void **state)
 
 	world_ready();
 	fake_adapter_block(world.fk, 0, true);
-	world_advance(100);
+	world_advance(SETTLE_MS);
 	expect_state(ADAPTER_BLOCKED, "rfkill");
 	assert_false(adapter_powered(world.adapter));
 	assert_string_equal(adapter_conflict(world.adapter), "");
@@ -468,7 +470,7 @@ static void off_and_on_from_outside(void **state)
 
 	world_ready();
 	fake_adapter_power(world.fk, 0, false);
-	world_advance(99);
+	world_advance(SETTLE_MS - 1);
 	expect_state(ADAPTER_READY, ""); /* it might be unplugging */
 	world_advance(1);
 	expect_state(ADAPTER_OFF, "another program");
@@ -492,7 +494,7 @@ static void on_from_outside_with_other_settings(void **state)
 {
 	world_ready();
 	fake_adapter_power(world.fk, 0, false);
-	world_advance(100);
+	world_advance(SETTLE_MS);
 	fake_adapter_set(world.fk, 0, MGMT_SETTING_BREDR | MGMT_SETTING_LE);
 	fake_adapter_power(world.fk, 0, true);
 	world_advance(0);
@@ -506,7 +508,7 @@ static void off_from_outside_and_on_by_request(void **state)
 
 	world_ready();
 	fake_adapter_power(world.fk, 0, false);
-	world_advance(100);
+	world_advance(SETTLE_MS);
 	power(&w, true, 5000);
 	world_advance(0);
 	assert_int_equal(w.res, 0);
@@ -580,7 +582,7 @@ static void what_a_leaving_manager_turns_off_comes_back(void **state)
 		if (name_first)
 			manager_set_conflict(world.manager, NULL);
 		fake_adapter_power(world.fk, 0, false);
-		world_advance(name_first ? 99 : 1000);
+		world_advance(name_first ? SETTLE_MS - 1 : 1000);
 		if (!name_first) {
 			expect_state(ADAPTER_OFF, "another program");
 			manager_set_conflict(world.manager, NULL);
@@ -668,7 +670,7 @@ static void a_broken_raw_channel_restarts(void **state)
 {
 	world_ready();
 	fake_hci_break(world.fk, 0);
-	world_advance(99);
+	world_advance(SETTLE_MS - 1);
 	expect_state(ADAPTER_READY, ""); /* it might be unplugging */
 	world_advance(1);
 	expect_state(ADAPTER_FAILED, "raw HCI channel broke");
@@ -706,7 +708,7 @@ static void turned_off_during_bring_up(void **state)
 	fake_rule(world.fk, &slow);
 	assert_int_equal(world_start(), 0);
 	fake_adapter_power(world.fk, 0, false);
-	world_advance(100);
+	world_advance(SETTLE_MS);
 	expect_state(ADAPTER_FAILED, "bring-up");
 	world_advance(2000);
 	expect_ready();
@@ -928,7 +930,7 @@ static void work_ends_with_the_radio(void **state)
 		assert_int_equal(pending.done, 0);
 
 		endings[i].end();
-		world_advance(200);
+		world_advance(SETTLE_MS);
 		assert_int_equal(scanner_done, 1);
 		assert_int_equal(scanner_res, endings[i].res);
 		assert_int_equal(pending.done, 1);
