@@ -16,6 +16,7 @@ from radio import DISCONNECT, DISCONNECTED, Control, Host, Refused  # noqa: E402
 CONTROL, H4, H4_LEGACY = "/run/guest-radio", "/tmp/bt-server-bredrle", "/tmp/bt-server-le"
 AF_BLUETOOTH, BTPROTO_HCI, HCI_CHANNEL_RAW, HCI_CHANNEL_CONTROL = 31, 1, 0, 3
 MGMT_READ_INDEX_LIST, MGMT_READ_INFO, MGMT_SET_POWERED, MGMT_SET_LE, MGMT_SET_STATIC = 3, 4, 5, 13, 0x2b
+MGMT_INDEX_ADDED, MGMT_INDEX_REMOVED = 4, 5  # events
 
 
 def hci_socket(index, channel):
@@ -43,6 +44,16 @@ class Mgmt:
             if code in (1, 2) and where == index and struct.unpack_from("<H", event, 6)[0] == opcode:
                 return event[8], event[9:]
         fail("no answer of the management channel to %#x" % opcode)
+
+    def event(self, code, timeout=30):
+        """The next event of this kind: index and parameters."""
+        end = time.monotonic() + timeout
+        while select.select([self.sock], [], [], max(0, end - time.monotonic()))[0]:
+            event = self.sock.recv(1024)
+            got, index, _ = struct.unpack_from("<HHH", event)
+            if got == code:
+                return index, event[6:]
+        fail("no event %#x of the management channel" % code)
 
     def indexes(self):
         """Of the controllers that are set up."""

@@ -70,9 +70,10 @@ with case("one more is plugged in, with the address it was given"):
     equal(ask("plug", name="third")["where"], "name")
 
 with case("it is pulled and comes back by itself"):
+    watch = Mgmt()
     equal(ask("unplug", controller="third", for_ms=1500)["ok"], True)
-    eventually(lambda: len(here() - before) == 2)
-    eventually(lambda: len(here() - before) == 3)
+    equal("hci%d" % watch.event(MGMT_INDEX_REMOVED)[0], new, "what was pulled")
+    watch.event(MGMT_INDEX_ADDED)
     new, = here() - before - set(ready[1:])
     equal(mgmt.address(int(new[3:])), "00:11:22:33:44:55")
 
