@@ -332,6 +332,20 @@ static void a_property_is_gone(void **state)
 	if (r < 0)
 		fail_msg("%d: %s %s", r, error.key, error.text);
 	bed_play(&sb.peers[0], __func__, "< 0a 03 01; > 0b 01 00; < 0a 06 01; > 0b 00 00");
+	server_bed_secure(&sb, 0, 2, 16, true);
+	bed_play(&sb.peers[0], __func__, "< 12 06 01 02 00; > 13");
+	server_bed_disconnect(&sb, 0);
+	chr[0].value.indicate = chr[1].value.notify = true;
+	chr[0].value.notify = chr[1].value.indicate = false;
+	assert_int_equal(
+		gatt_server_add(sb.server, &service, 1, app, &server_bed_events, &sb, &app, &error),
+		0);
+	server_bed_connect(&sb, 0, 23);
+	sb.log[0] = '\0';
+	server_bed_secure(&sb, 0, 2, 16, true);
+	server_bed_said(&sb, "");
+	bed_play(&sb.peers[0], "while it was away",
+	         "< 0a 03 01; > 0b 00 00; < 0a 06 01; > 0b 00 00");
 	server_bed_close(&sb);
 }
 
@@ -358,6 +372,29 @@ static void service_changed_for_those_who_were_away(void **state)
 	server_bed_connect(&sb, 0, 23);
 	server_bed_secure(&sb, 0, 2, 16, true);
 	bed_play(&sb.peers[0], "once", "=");
+	server_bed_close(&sb);
+}
+
+/* Neither the peer's silence nor the end of its bearer is a confirmation. */
+static void service_changed_without_a_confirmation(void **state)
+{
+	struct server_bed sb;
+
+	start(&sb);
+	server_bed_secure(&sb, 0, 2, 16, true);
+	bed_play(&sb.peers[0], __func__, SUBSCRIBE_CHANGED);
+	(void)server_bed_add(&sb, 1, NULL);
+	bed_play(&sb.peers[0], __func__, "> 1d 08 00 79 00 7c 00; ~ 30000");
+	assert_int_equal(sb.peers[0].closed_count, 1);
+	server_bed_disconnect(&sb, 0);
+	server_bed_connect(&sb, 0, 23);
+	server_bed_secure(&sb, 0, 2, 16, true);
+	bed_play(&sb.peers[0], __func__, "> 1d 08 00 79 00 7c 00");
+	att_fail_all(sb.peers[0].att, -ENOTCONN);
+	server_bed_disconnect(&sb, 0);
+	server_bed_connect(&sb, 0, 23);
+	server_bed_secure(&sb, 0, 2, 16, true);
+	bed_play(&sb.peers[0], __func__, "> 1d 08 00 79 00 7c 00; < 1e; =");
 	server_bed_close(&sb);
 }
 
@@ -478,6 +515,25 @@ static void the_hash_makes_aware(void **state)
 	server_bed_close(&sb);
 }
 
+/* What made aware, or would have with the next request, was about the table before. */
+static void the_next_change_counts_again(void **state)
+{
+	struct server_bed sb;
+	uint8_t got[64];
+
+	start(&sb);
+	bed_play(&sb.peers[0], __func__, ROBUST);
+	assert_int_equal(write(sb.peers[0].peer, "\x0a\x0d\x00", 3), 3);
+	assert_int_equal(loop_settle(sb.loop), 0);
+	assert_int_equal(read(sb.peers[0].peer, got, sizeof(got)), 1 + GATT_HASH_LEN);
+	(void)server_bed_add(&sb, 1, NULL);
+	bed_play(&sb.peers[0], "the hash was read before", "< 0a 22 00; > 01 0a 22 00 12");
+	(void)server_bed_add(&sb, 1, NULL);
+	bed_play(&sb.peers[0], "told before",
+	         "< 0a 22 00; > 01 0a 22 00 12; < 0a 22 00; > 0b 01 02 03");
+	server_bed_close(&sb);
+}
+
 static void a_confirmation_makes_aware(void **state)
 {
 	struct server_bed sb;
@@ -576,10 +632,12 @@ int main(void)
 		cmocka_unit_test(a_replaced_tree_of_the_same_shape),
 		cmocka_unit_test(a_property_is_gone),
 		cmocka_unit_test(service_changed_for_those_who_were_away),
+		cmocka_unit_test(service_changed_without_a_confirmation),
 		cmocka_unit_test(another_characteristic_at_the_handle),
 		cmocka_unit_test(hash_changes_with_the_table),
 		cmocka_unit_test(robust_caching),
 		cmocka_unit_test(the_hash_makes_aware),
+		cmocka_unit_test(the_next_change_counts_again),
 		cmocka_unit_test(a_confirmation_makes_aware),
 		cmocka_unit_test(nothing_is_sent_to_the_unaware),
 		cmocka_unit_test(others_do_not_notice),
