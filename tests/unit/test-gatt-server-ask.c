@@ -339,6 +339,53 @@ static void the_budget_of_a_request(void **state)
 	server_bed_close(&sb);
 }
 
+static struct gatt_app *add_many(struct server_bed *sb)
+{
+	static struct gatt_def_characteristic chr[200];
+	const struct gatt_def_service service = {.uuid = UUID16_INIT(0xa0aa),
+	                                         .characteristics = chr,
+	                                         .n_characteristics = ARRAY_SIZE(chr)};
+	struct gatt_def_error error;
+	struct gatt_app *app;
+
+	for (size_t i = 0; i < ARRAY_SIZE(chr); i++)
+		chr[i].value = (struct gatt_def_value){
+			.uuid = UUID16_INIT(0xa1aa), .read = true, .on_read = true};
+	assert_int_equal(gatt_server_add(sb->server, &service, 1, NULL, &server_bed_events, sb,
+	                                 &app, &error),
+	                 0);
+	return app;
+}
+
+static int asked;
+
+static void remove_after_the_last(struct server_bed *sb, struct gatt_local *local, uint32_t token)
+{
+	sb->log[0] = '\0';
+	assert_int_equal(gatt_server_allow(sb->server, token, 0), 0);
+	if (++asked != 201)
+		return;
+	gatt_server_remove(victim);
+	victim = NULL;
+}
+
+/* One who asks for more than an answer could hold, because what was granted went: that ends, too. */
+static void more_questions_than_an_answer_holds(void **state)
+{
+	struct server_bed sb;
+
+	server_bed_open(&sb);
+	server_bed_connect(&sb, 0, 517);
+	victim = add_many(&sb);
+	(void)add_many(&sb);
+	asked = 0;
+	sb.on_read = remove_after_the_last;
+	bed_play(&sb.peers[0], __func__,
+	         "< 08 79 00 ff ff aa a1; > 01 08 80 02 0e; < 0a 22 00; > 0b 01 02 03");
+	assert_int_equal(asked, 258);
+	server_bed_close(&sb);
+}
+
 static void without_a_hook(void **state)
 {
 	static const struct gatt_app_events events = {0};
@@ -376,6 +423,7 @@ int main(void)
 		cmocka_unit_test(the_application_is_replaced),
 		cmocka_unit_test(removed_while_it_is_asked),
 		cmocka_unit_test(the_budget_of_a_request),
+		cmocka_unit_test(more_questions_than_an_answer_holds),
 		cmocka_unit_test(without_a_hook),
 	};
 
