@@ -132,15 +132,17 @@ static void on_timeout(struct timer *t)
 
 void adv_took_data(struct adv *adv)
 {
-	if (!adv->started) {
-		adv->started = true;
-		adv->told_state = ADV_RUNNING;
-		complete_all_later(&adv->starting, 0);
-		if (adv->params.timeout_ms && !adv->ending)
-			timer_start_ms(&adv->timeout, adv->params.timeout_ms);
-	}
+	bool first = !adv->started;
+
+	adv->started = true;
 	if (adv_live(adv))
 		adv_enter_state(adv, ADV_RUNNING);
+	if (!first)
+		return;
+	adv->told_state = adv->state; /* the start says so */
+	complete_all_later(&adv->starting, 0);
+	if (adv->params.timeout_ms && adv_live(adv))
+		timer_start_ms(&adv->timeout, adv->params.timeout_ms);
 }
 
 /* The moment after a loss or a link is over: what is to be done depends on what has become of it. */

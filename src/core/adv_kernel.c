@@ -167,7 +167,7 @@ static struct adv *find_unsent(struct advs *advs)
 	struct adv *adv;
 
 	list_for_each (adv, &advs->list, link)
-		if (adv->has_params && !adv->on_air)
+		if (adv->has_params && !adv->on_air && adv_live(adv))
 			return adv; /* no other command may come in between */
 	list_for_each (adv, &advs->list, link)
 		if (adv->on_air && adv->dirty && adv_live(adv))
@@ -175,11 +175,12 @@ static struct adv *find_unsent(struct advs *advs)
 	return NULL;
 }
 
+/* Nothing is under way: nothing of what was to go is left. */
 static void settled(struct advs *advs)
 {
 	struct op *op;
 
-	while (!advs->ours && (op = list_first(&advs->stops, struct op, link)))
+	while ((op = list_first(&advs->stops, struct op, link)))
 		op_complete_later(op, 0);
 }
 
@@ -211,29 +212,41 @@ static void on_again(struct timer *t)
 
 /* --- answers --- */
 
-/* The kernel is just changing a setting. Return: false: it has been that for too long. */
-static bool try_again(struct advs *advs, int res)
+/* Once more after a pause. Return: false: it was that often enough; @tries: what this one counts for. */
+static bool try_again(struct advs *advs, unsigned int tries)
 {
-	if (res != RES_MGMT(MGMT_STATUS_BUSY) || advs->tries >= ADV_BUSY_TRIES) {
+	advs->tries += tries;
+	if (advs->tries > ADV_BUSY_TRIES) {
 		advs->tries = 0;
 		return false;
 	}
-	advs->tries++;
 	timer_start_ms(&advs->again, ADV_BUSY_MS);
 	return true;
 }
 
-/* Whatever it says: a number that the kernel does not know is as good as removed, and there is nothing else to be done. */
+/* The kernel is just changing a setting. */
+static bool is_busy(struct advs *advs, int res)
+{
+	if (res == RES_MGMT(MGMT_STATUS_BUSY))
+		return try_again(advs, 1);
+	advs->tries = 0;
+	return false;
+}
+
+/* What the kernel does not know is removed. What it will not remove stays ours until the power goes: its number is not free. */
 static void on_removed(struct advs *advs, uint8_t instance, int res)
 {
+	bool gone = res == 0 || res == RES_MGMT(MGMT_STATUS_INVALID_PARAMS);
 	struct adv *adv = find_instance(advs, instance);
 
-	if (try_again(advs, res))
+	if (!gone && try_again(advs, res == -ETIMEDOUT ? ADV_TIMEOUT_TRIES : 1))
 		return;
-	if (res && res != RES_MGMT(MGMT_STATUS_INVALID_PARAMS))
+	if (gone)
+		advs->ours &= ~(1u << instance);
+	else
 		log_debug(advs->adapter->name, "advertising: instance %u is not removed: %d",
 		          instance, res);
-	advs->ours &= ~(1u << instance);
+	advs->tries = 0;
 	advs->drop &= ~(1u << instance);
 	if (!adv)
 		return;
@@ -268,7 +281,7 @@ static void on_params(struct advs *advs, struct adv *adv, uint8_t instance, int 
 		adv->has_params = !adv->ending;
 		return;
 	}
-	if (!try_again(advs, res))
+	if (!is_busy(advs, res))
 		set_up_refused(adv, res);
 }
 
@@ -293,7 +306,7 @@ static void on_data(struct advs *advs, struct adv *adv, int res, struct list *up
 {
 	struct op *op;
 
-	if (adv && try_again(advs, res)) {
+	if (adv && is_busy(advs, res)) {
 		adv->dirty = true;
 		list_move_all(updates, &adv->updates);
 		return;

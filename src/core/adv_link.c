@@ -156,7 +156,7 @@ static struct adv *find_set(struct advs *advs, uint8_t adv_handle)
 	struct adv *adv;
 
 	list_for_each (adv, &advs->list, link)
-		if (instance && adv->instance == instance)
+		if (instance && adv->instance == instance && adv->params.connectable)
 			return adv;
 	return NULL;
 }

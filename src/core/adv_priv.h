@@ -29,6 +29,8 @@ struct advs;
 	1 /* on controllers without sets the kernel gives each so long, in turn; its least */
 #define ADV_BUSY_MS    100 /* the kernel is changing a setting: once more, after so long ... */
 #define ADV_BUSY_TRIES 20  /* ... so many times */
+#define ADV_TIMEOUT_TRIES                                                                          \
+	8 /* as many of these one without an answer counts for: each takes seconds */
 #define ADV_BESIDE_MS                                                                              \
 	1000 /* the controller does not advertise beside its links: asked again so often */
 #define ADV_LOSS_MS       200   /* an instance went: perhaps the radio is just being turned off */

@@ -632,6 +632,24 @@ static void a_stop_before_the_start(void **state)
 	assert_int_equal(fake_advs(world.fk, 0), 0);
 }
 
+/* Too late to call the start off: it is told, and then the end; no state in between. */
+static void a_stop_just_before_the_start(void **state)
+{
+	struct adv_payload p = payload("x");
+
+	world_ready();
+	fake_rule(world.fk, &(struct fake_rule)FAKE_RULE(MGMT_ADD_EXT_ADV_DATA, 0, 1, FAKE_DELAY, .delay_ms = 100));
+	assert_int_equal(start_with(0, &plain, &p, 0), 0);
+	world_advance(10);
+	adv_stop(clients[0].adv);
+	world_advance(200);
+	assert_int_equal(clients[0].done, 1);
+	assert_int_equal(clients[0].res, 0);
+	assert_int_equal(clients[0].states, 0);
+	expect_end(0, ADV_END_STOPPED, 0);
+	assert_int_equal(fake_advs(world.fk, 0), 0);
+}
+
 static void times_out(void **state)
 {
 	struct adv_params params = plain;
@@ -648,13 +666,30 @@ static void times_out(void **state)
 	assert_int_equal(fake_advs(world.fk, 0), 0);
 }
 
-static void a_removal_that_is_refused_is_an_end_nevertheless(void **state)
+static void a_removal_that_is_refused_is_tried_again(void **state)
 {
 	world_ready();
 	start(0, &plain);
 	fake_rule(world.fk, &(struct fake_rule)FAKE_RULE(MGMT_REMOVE_ADVERTISING, 0, 1, FAKE_STATUS, .status = 0x03));
 	adv_stop(clients[0].adv);
+	world_advance(99);
+	assert_int_equal(clients[0].finished, 0); /* it is still on the air: tried again */
+	world_advance(1);
 	expect_end(0, ADV_END_STOPPED, 0);
+	assert_int_equal(fake_advs(world.fk, 0), 0);
+}
+
+static void a_removal_that_is_always_refused(void **state)
+{
+	world_ready();
+	start(0, &plain);
+	fake_rule(world.fk, &(struct fake_rule)FAKE_RULE(MGMT_REMOVE_ADVERTISING, 0, 0, FAKE_STATUS, .status = 0x03));
+	adv_stop(clients[0].adv);
+	world_advance(3000);
+	expect_end(0, ADV_END_STOPPED, 0);
+	start(1, &plain);
+	assert_non_null(on_air(2)); /* the number of the other is not free */
+	assert_memory_equal(on_air(1)->adv + 5, "zero", 4);
 }
 
 /* --- others --- */
@@ -1055,6 +1090,19 @@ static void freed_when_connected(void **state)
 	assert_int_equal(fake_advs(world.fk, 0), 0);
 }
 
+/* A set that cannot be connected to is named: nobody is told of a central. */
+static void a_controller_that_names_the_wrong_set(void **state)
+{
+	struct adv_params beacon = {.interval_us = 100000};
+
+	world_ready();
+	start(0, &beacon);
+	(void)connects(1, 1, 0x40, "hsam");
+	world_advance(200);
+	assert_int_equal(clients[0].connected, 0);
+	assert_int_equal(clients[0].finished, 0);
+}
+
 static void freed_before_the_link_is_usable(void **state)
 {
 	struct fake_link *link;
@@ -1129,8 +1177,10 @@ int main(void)
 		T(an_update_of_what_is_over),
 		T(stops),
 		T(a_stop_before_the_start),
+		T(a_stop_just_before_the_start),
 		T(times_out),
-		T(a_removal_that_is_refused_is_an_end_nevertheless),
+		T(a_removal_that_is_refused_is_tried_again),
+		T(a_removal_that_is_always_refused),
 		T(lost_once_it_comes_back),
 		T(lost_now_and_then_it_comes_back),
 		T(others_instances_are_left_alone),
@@ -1151,6 +1201,7 @@ int main(void)
 		T(a_link_that_never_was_one),
 		T(a_link_in_the_last_moment),
 		T(freed_when_connected),
+		T(a_controller_that_names_the_wrong_set),
 		T(freed_before_the_link_is_usable),
 		T(power_goes_while_a_link_is_coming),
 		T(more_links_than_remembered),

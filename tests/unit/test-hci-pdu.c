@@ -181,6 +181,16 @@ static int show_hardware_error(const struct hcip_event *ev, char *out, size_t si
 	return r;
 }
 
+static int show_adv_terminated(const struct hcip_event *ev, char *out, size_t size)
+{
+	struct hcip_adv_terminated t;
+	int r = hcip_parse_adv_terminated(ev, &t);
+
+	if (r == 0)
+		(void)snprintf(out, size, "%u %u %04x", t.status, t.adv_handle, t.handle);
+	return r;
+}
+
 static int show_reports(const struct hcip_event *ev, char *out, size_t size)
 {
 	struct hcip_reports l;
@@ -233,6 +243,8 @@ static const struct {
 	{show_encryption, "04 30 03 00 42 00", 6, "0 0042 1 0"},
 	{show_encryption, "04 30 03 05 42 00", 6, "5 0042 0 0"},
 	{show_hardware_error, "04 10 01 42", 4, "42"},
+	{show_adv_terminated, "04 3e 06 12 00 02 42 fe 00", 8, "0 2 0e42"},
+	{show_adv_terminated, "04 3e 06 12 3c 01 00 00 05", 8, "60 1 0000"},
 	{show_reports, "04 3e 0f 02 01 00" PEER "03 02 01 06 c4", 18,
          A "/1 k0 p13 s0 -60,127 1,0,ff [3] "},
 	{show_reports, "04 3e 18 02 02 04" PEER "00 7f 03 03 06 05 04 03 02 c1 02 aa bb 80", 27,
@@ -292,7 +304,7 @@ static void gives_each_event_to_its_parser_only(void **state)
 {
 	static int (*const shows[])(const struct hcip_event *ev, char *out, size_t size) = {
 		show_done,       show_disconnected,   show_conn,    show_updated,
-		show_encryption, show_hardware_error, show_reports,
+		show_encryption, show_hardware_error, show_reports, show_adv_terminated,
 	};
 	struct hcip_event ev;
 	char out[256];

@@ -87,6 +87,29 @@ static void put_config(struct wr *w)
 	mgmt_put_default_config(w, 0, conf, ARRAY_SIZE(conf));
 }
 
+static void put_adv_params(struct wr *w)
+{
+	struct mgmt_adv_params p = {.instance = 3,
+	                            .flags = MGMT_ADV_CONNECTABLE | MGMT_ADV_HAS_INTERVALS | MGMT_ADV_HAS_SCAN_RSP,
+	                            .duration = 2,
+	                            .timeout = 0x0102,
+	                            .min_interval = 0x20,
+	                            .max_interval = 0x4000,
+	                            .tx_dbm = -8};
+
+	mgmt_put_adv_params(w, 1, &p);
+}
+
+static void put_adv_data(struct wr *w)
+{
+	mgmt_put_adv_data(w, 1, 3, (const uint8_t *)"\x02\x01\x06", 3, (const uint8_t *)"\x01\x09", 2);
+}
+
+static void put_adv_remove(struct wr *w)
+{
+	mgmt_put_adv_remove(w, 1, 0);
+}
+
 static const struct {
 	void (*put)(struct wr *w);
 	const char *hex;
@@ -102,6 +125,9 @@ static const struct {
                    "22222222222222222222222222222222"},
 	{put_irks, "30 00 00 00 30 00 02 00" PEER "33333333333333333333333333333333"
                    "06 05 04 03 02 c1 01 44444444444444444444444444444444"},
+	{put_adv_params, "54 00 01 00 12 00 03 01 40 01 00 02 00 02 01 20 00 00 00 00 40 00 00 f8"},
+	{put_adv_data, "55 00 01 00 08 00 03 03 02 02 01 06 01 09"},
+	{put_adv_remove, "3f 00 01 00 01 00 00"},
 	{put_conn_params, "35 00 00 00 11 00 01 00" PEER "18 00 28 00 02 00 f4 01"},
 	{put_config, "4c 00 00 00 0a 00 0d 00 02 60 00 0e 00 02 30 00"},
 };
@@ -403,6 +429,27 @@ static int show_discovering(const uint8_t *p, size_t n, char *out, size_t size)
 	return r;
 }
 
+static int show_adv_features(const uint8_t *p, size_t n, char *out, size_t size)
+{
+	struct mgmt_adv_features f;
+	int r = mgmt_parse_adv_features(p, n, &f);
+
+	if (r == 0)
+		(void)snprintf(out, size, "%x %u %u %u %x", f.flags, f.max_adv_len, f.max_rsp_len, f.max_instances,
+		               f.instances);
+	return r;
+}
+
+static int show_adv_instance(const uint8_t *p, size_t n, char *out, size_t size)
+{
+	uint8_t instance;
+	int r = mgmt_parse_adv_instance(p, n, &instance);
+
+	if (r == 0)
+		(void)snprintf(out, size, "%u", instance);
+	return r;
+}
+
 static int show_new_ltk(const uint8_t *p, size_t n, char *out, size_t size)
 {
 	struct mgmt_ltk k;
@@ -485,6 +532,9 @@ static const struct {
          "66 12 f 1beff a81 ABC"},
 	{show_ext_info, "66 55 44 33 22 11 0c 0f 00 ff be 01 00 81 0a 00 00 03 00 02 09 41",
          "66 12 f 1beff a81 '' 3@19"},
+	{show_adv_features, "ff ff 01 00 fb 1f 05 00", "1ffff 251 31 5 0"},
+	{show_adv_features, "01 00 00 00 fb fb 05 03 01 1f 20", "1 251 251 5 80000002"}, /* 32 is passed over */
+	{show_adv_instance, "02", "2"},
 	{show_settings, "81 0a 00 00", "00000a81"},
 	{show_connections,
          "03 00" PEER "01 01 01 01 01 01 00"
