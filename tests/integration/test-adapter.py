@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: timeout=400
+# guest: speed=4 timeout=400
 """Adapters that come, go, are switched off by others, or shared with bluetoothd, with work under way."""
 import struct
 import time

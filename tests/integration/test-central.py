@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: timeout=400
+# guest: speed=4 timeout=400
 """Connecting, holding and losing links, by one client and by several, with peers that come late or never."""
 import time
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: timeout=300 controllers=2 radio=yes
+# guest: speed=4 timeout=300 controllers=2 radio=yes
 """Other people's hosts over our air, each in the roles it has: noble and bleno, gatttool, l2test.
 
 Our own daemon has no part in this.
