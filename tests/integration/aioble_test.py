@@ -198,7 +198,8 @@ class Object:
 
     def send(self, member, signature="", *args, options=None):
         """Start a call; finish it with result()."""
-        options = dict({"timeout_ms": 20000} if member in PATIENT else {}, **(options or {}))
+        waits = member in PATIENT and "Local" not in self.interface  # what is ours needs no peer
+        options = dict({"timeout_ms": 20000} if waits else {}, **(options or {}))
         return self.bus.send(SERVICE, self.path, self.interface, member, signature + "a{sv}", *args, options)
 
     def result(self, serial, timeout=40):

@@ -108,18 +108,24 @@ class Belt(threading.Thread):
     def run(self):
         beat_at = time.monotonic()
         while not self.over:
-            if time.monotonic() >= beat_at:
-                self.beat()
-                beat_at = time.monotonic() + self.interval
             try:
+                if time.monotonic() >= beat_at:
+                    beat_at = time.monotonic() + self.interval
+                    self.beat()
                 self.serve()
             except BusError as error:
                 if error.name != "org.aioble.Error.Timeout" and not self.over:
                     self.errors.append(str(error))
 
-    def stop(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
         """Ends it; what went wrong inside is the test's failure."""
         self.over = True
         self.join(30)
+        self.advertiser.call("Stop")
+        self.app.unregister()
         self.app.bus.close()
-        equal(self.errors, [], "errors of the application")
+        if not failure[0]:
+            equal(self.errors, [], "errors of the application")

@@ -11,8 +11,8 @@ radio, mgmt = Control(CONTROL), Mgmt()
 start_service()
 adapter = Adapter()
 mine = adapter.get("Address")
-other = mgmt.indexes() - {int(adapter.get("Name").removeprefix("hci"))}
-index, = other
+both = mgmt.indexes()
+index, = both - {int(adapter.get("Name").removeprefix("hci"))}
 
 
 def power(on):
@@ -23,7 +23,7 @@ def no_links():
     eventually(lambda: not objects("Connection1"), 20, "a link is left")
 
 
-def works_through(p, word, name):
+def works_through(p, name):
     """The peer's report of the whole belt."""
     equal(p.wait(r"^read char=2a38 value=(\S+)", 60)[1], "01", "body sensor location")
     equal(p.wait(r"^written same=(\S+)", 60)[1].lower(), "true", "what was written is read")
@@ -34,11 +34,10 @@ def works_through(p, word, name):
     p.wait(r"^done\b", 60)
 
 
-with case("gatttool lists, reads, writes and is notified"):
+with case("gatttool lists, reads, writes and is notified"), Belt(adapter, NAME) as belt:
     power(True)
     tool = ["gatttool", "-i", "hci%d" % index, "-b", mine]
-    belt = Belt(adapter, NAME)
-    handles = {belt.names[row[0]]: row[3] for row in belt.app.rows.values()}
+    handles = {uuid: belt.app.handle(uuid) for uuid in belt.app.rows}
     shown = run(*tool, "--characteristics")
     for uuid, handle in handles.items():
         contains(shown, "char value handle = %#06x, uuid = %s" % (handle, uuid if len(uuid) > 4 else "0000" + uuid))
@@ -53,28 +52,23 @@ with case("gatttool lists, reads, writes and is notified"):
         listener.wait(r"Notification handle = %#06x value: 16 " % handles["2a37"])
     listener.stop()
     no_links()
-    belt.stop()
-    power(False)
+power(False)
 
-with case("noble works through our belt"):
-    belt = Belt(adapter, NAME)
+with case("noble works through our belt"), Belt(adapter, NAME) as belt:
     radio.ask("plug", name="lenient", profile="5.2,le-states,mixed")
-    lenient, = eventually(lambda: mgmt.indexes() - other - {int(adapter.get("Name").removeprefix("hci"))}, 20)
+    lenient, = eventually(lambda: mgmt.indexes() - both, 20)
     with peer("noble-central.js", "--device", lenient, "--name", NAME) as noble:
         equal(noble.wait(r"^found address=(\S+)", 60)[1].upper(), mine, "address")
-        works_through(noble, "noble", b"noble")
+        works_through(noble, b"noble")
     radio.ask("unplug", controller="lenient")
     no_links()
-    belt.stop()
 
-with case("bleak works through our belt"):
-    belt = Belt(adapter, NAME)
+with case("bleak works through our belt"), Belt(adapter, NAME) as belt:
     with peer("bleak-central.py", "--device", index, "--name", NAME, timeout=90) as bleak:
         equal(bleak.wait(r"^found address=(\S+)", 60)[1].upper(), mine, "address")
         bleak.wait(r"^connected\b", 60)
-        works_through(bleak, "bleak", b"bleak")
+        works_through(bleak, b"bleak")
     no_links()
     equal(belt.commands, 5, "write commands")
-    belt.stop()
 
 finish()
