@@ -150,8 +150,12 @@ static void on_pause(struct timer *t)
 {
 	struct adv *adv = container_of(t, struct adv, pause);
 
-	if (!adv_live(adv) || adv->taken)
+	if (!adv_live(adv) || adv->taken || !adapter_powered(adv->advs->adapter))
 		return;
+	if (adv->lost_again) {
+		adv_end(adv, ADV_END_FAILED, -EBUSY);
+		return;
+	}
 	if (adv->on_air && !adv->dirty) {
 		adv->dirty = true;
 		adv->refresh = true;
@@ -163,15 +167,13 @@ static void on_pause(struct timer *t)
 void adv_lost(struct adv *adv)
 {
 	uint64_t now_us = loop_now_us(adv->advs->adapter->loop);
-	bool again = adv->lost_us && now_us - adv->lost_us < ADV_LOSS_AGAIN_MS * 1000ull;
 
+	adv->lost_again = adv->lost_us && now_us - adv->lost_us < ADV_LOSS_AGAIN_MS * 1000ull;
 	adv->instance = 0;
 	adv->has_params = adv->on_air = adv->dirty = false;
 	adv->lost_us = now_us;
 	if (adv->ending) {
 		adv_released(adv);
-	} else if (again) {
-		adv_end(adv, ADV_END_FAILED, -EBUSY);
 	} else {
 		adv_enter_state(adv, ADV_PAUSED);
 		timer_start_ms(&adv->pause, ADV_LOSS_MS);
@@ -414,7 +416,8 @@ void adv_adapter_up(struct adapter *adapter)
 static void adv_power_lost(struct adv *adv, int err)
 {
 	adv->instance = 0;
-	adv->has_params = adv->on_air = adv->dirty = adv->taken = false;
+	adv->has_params = adv->on_air = adv->dirty = adv->taken = adv->lost_again = false;
+	adv->lost_us = 0; /* that was no theft */
 	timer_stop(&adv->pause);
 	if (adv->ending) {
 		adv_released(adv);

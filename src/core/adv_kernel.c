@@ -188,7 +188,8 @@ void adv_work(struct advs *advs)
 {
 	struct adv *adv;
 
-	if (!advs->up) {
+	/* without power the instances are gone already; the adapter is told to be down a moment later */
+	if (!advs->up || !adapter_powered(advs->adapter)) {
 		settled(advs);
 		return;
 	}

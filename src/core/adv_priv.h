@@ -66,7 +66,8 @@ struct adv {
 
 	bool taken; /* off the air because of a link that has not been told yet */
 	uint16_t taken_by;
-	uint64_t lost_us; /* when its instance was removed by others */
+	uint64_t lost_us; /* when its instance was removed by others ... */
+	bool lost_again;  /* ... and that soon after the last time */
 	struct timer timeout, pause;
 };
 

@@ -178,6 +178,9 @@ uint8_t fake_adv_command(struct fake_adapter *a, uint16_t opcode, const uint8_t 
 
 void fake_adv_power_off(struct fake_adapter *a)
 {
+	for (size_t i = 0; i < FAKE_ADVS_MAX; i++) /* before the kernel tells that it is off */
+		if (a->advs[i].instance)
+			fake_mgmt_event(a->fk, MGMT_EV_ADVERTISING_REMOVED, a->index, &a->advs[i].instance, 1);
 	memset(a->advs, 0, sizeof(a->advs));
 }
 

@@ -707,6 +707,7 @@ static void lost_once_it_comes_back(void **state)
 	assert_int_equal(clients[0].states, 2);
 	assert_int_equal(fake_advs_on_air(world.fk, 0), 1);
 	fake_adv_remove(world.fk, 0, 1);
+	world_advance(200); /* it might have been the power */
 	expect_end(0, ADV_END_FAILED, -EBUSY);
 }
 
