@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: timeout=400
+# guest: speed=4 timeout=400
 """Ten thousand notifications at link speed, to a descriptor and to signals, beside a subscriber that never reads."""
 import os
 import socket

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: timeout=240 controllers=2 kind=le
+# guest: speed=4 timeout=240 controllers=2 kind=le
 """Advertising data that is cut, lies about its lengths or wants to write into terminals; more advertisers than anybody needs."""
 from hostile_cases import *
 

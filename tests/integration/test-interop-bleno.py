@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: timeout=240 controllers=2 kind=le
+# guest: speed=4 timeout=240 controllers=2 kind=le
 """Against bleno, a stack of its own on a bare controller. It offers an MTU of 256 and advertises with legacy commands."""
 from gatt_cases import *
 

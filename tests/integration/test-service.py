@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: adapters=all
+# guest: speed=4 adapters=all
 """The installed service: started by systemd and by the bus, confined, configured, stopped, killed."""
 import os
 import pwd
