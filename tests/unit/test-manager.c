@@ -341,7 +341,7 @@ static void finding(void **state)
 	assert_null(manager_find(world.manager, "hci"));
 	assert_null(manager_find(world.manager, "nonsense"));
 	fake_adapter_block(world.fk, 1, true);
-	world_advance(100);
+	world_advance(500);
 	assert_string_equal(adapter_name(manager_find(world.manager, "")), "hci0"); /* else the first */
 }
 
