@@ -447,7 +447,7 @@ void adv_bus_free(struct adv_bus *s)
 void adv_bus_release(struct adv_bus *s, const char *reason)
 {
 	if (s->starting) {
-		adv_bus_free(s);
+		op_fail(s->start, -ECANCELED); /* the caller is told, and it goes: advertise_release() */
 		return;
 	}
 	if (s->adv)
@@ -613,6 +613,7 @@ static int adv_bus_start(struct adapter_bus *a, sd_bus_message *m, struct adv_bu
 	call->call.release = advertise_release;
 	op_init(&call->op, a->bus->loop, on_started);
 	call->call.op = &call->op;
+	s->start = &call->op;
 	if (holder_add(&s->holder, call->call.client, &err) < 0) {
 		bus_call_fail(&call->call, &err);
 		return 1;

@@ -18,8 +18,9 @@ struct adv_bus {
 	char path[BUS_PATH_MAX];
 	struct props props;
 	struct holder holder;
-	struct adv *adv; /* NULL: finished */
-	bool starting;   /* not answered yet: not there for anybody */
+	struct adv *adv;  /* NULL: finished */
+	bool starting;    /* not answered yet: not there for anybody */
+	struct op *start; /* while starting: of the Advertise call */
 	bool broadcast;
 	bool connectable, keep, extended;
 	int secondary_phy;

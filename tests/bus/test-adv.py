@@ -408,6 +408,17 @@ class Holders(TestCase):
             adv = await d.client.advertise()  # work turns it on again
             self.assertEqual(await d.client.get(adv, ADVERTISER, "State"), "running")
 
+    async def test_adapter_stop_answers_an_advertise_that_waits(self):
+        async with Daemon() as d:
+            await d.tell("rule", ADD_PARAMS, 0, 1, 1, 0, 0)  # the kernel does not answer it
+            waiting = d.client.start(HCI0, ADAPTER, "Advertise", "ta{sv}", [100000, {}])
+            await asyncio.sleep(0.05)
+            await d.client.call(HCI0, ADAPTER, "Stop", "a{sv}", [{}])
+            await self.fails("Canceled", waiting)
+            other = await d.new_client()
+            d.client.close()  # with nothing of it left behind
+            self.assertEqual([p for p in await other.objects() if "/adv/" in p], [])
+
     async def test_power_off_by_the_holder_pauses(self):
         async with Daemon() as d:
             adv = await d.client.advertise()
