@@ -70,8 +70,9 @@ class Shell(TestCase):
                 if not line.startswith("busctl"):
                     self.assertEqual(said.pop(0).split('"time_us"')[0], line.split('"time_us"')[0])
                     continue
-                if "Next" in line:
+                if "Advertiser1 Next" in line:
                     phone = await Central.connect(d)
+                elif "Application1 Next" in line:
                     self.assertEqual(await phone.read(0x10), b"\x34\x08")
                     await phone.write(0x11, b"\x01\x00")
                 words = shlex.split(line)
