@@ -58,13 +58,23 @@ static void count_answer(struct gatt_server_stats *stats, const struct wr *w)
 	}
 }
 
+/* What was to be executed is not kept for a later time (Core 5.4, Vol 3, Part F, 3.4.6.3): the peer takes it for refused. */
+static bool refuse_out_of_sync(struct gatt_link *link, uint8_t request, uint16_t handle,
+                               struct wr *w)
+{
+	if (request == ATT_EXECUTE_REQ) {
+		gatt_prepared_clear(link);
+		handle = 0;
+	}
+	return gatt_refuse(w, request, handle, ATT_ERR_DB_OUT_OF_SYNC);
+}
+
 static bool answer(struct gatt_link *link, const uint8_t *pdu, size_t len, struct wr *w)
 {
 	uint16_t handle = len >= 3 ? pdu[1] | pdu[2] << 8 : 0;
 
 	if (gatt_is_out_of_sync(link, pdu, len))
-		return gatt_refuse(w, pdu[0], pdu[0] == ATT_EXECUTE_REQ ? 0 : handle,
-		                   ATT_ERR_DB_OUT_OF_SYNC);
+		return refuse_out_of_sync(link, pdu[0], handle, w);
 	if (gatt_link_respond(link, pdu, len, w))
 		return true;
 	if (gatt_ask_begin(link, pdu, len) == 0)

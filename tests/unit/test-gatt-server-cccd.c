@@ -497,6 +497,21 @@ static void robust_caching(void **state)
 	}
 }
 
+/* What the peer was told to have failed is not carried out with the next execution. */
+static void a_refused_execution_empties_the_queue(void **state)
+{
+	struct server_bed sb;
+
+	start(&sb);
+	bed_play(&sb.peers[0], __func__, ROBUST "< 16 22 00 00 00 55; > 17 22 00 00 00 55");
+	(void)server_bed_add(&sb, 1, NULL);
+	bed_play(&sb.peers[0], __func__,
+	         "< 18 01; > 01 18 00 00 12; < 16 24 00 00 00 61; > 17 24 00 00 00 61;"
+	         "< 18 01; > 19; < 0a 22 00; > 0b 01 02 03; < 0a 24 00; > 0b 61");
+	server_bed_said(&sb, "written(0 0024 61)");
+	server_bed_close(&sb);
+}
+
 static void the_hash_makes_aware(void **state)
 {
 	uint8_t expected[4 + GATT_HASH_LEN] = {ATT_READ_BY_TYPE_RSP, 2 + GATT_HASH_LEN, H_HASH, 0},
@@ -636,6 +651,7 @@ int main(void)
 		cmocka_unit_test(another_characteristic_at_the_handle),
 		cmocka_unit_test(hash_changes_with_the_table),
 		cmocka_unit_test(robust_caching),
+		cmocka_unit_test(a_refused_execution_empties_the_queue),
 		cmocka_unit_test(the_hash_makes_aware),
 		cmocka_unit_test(the_next_change_counts_again),
 		cmocka_unit_test(a_confirmation_makes_aware),
