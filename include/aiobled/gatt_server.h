@@ -46,7 +46,7 @@ struct gatt_app_events {
 	/*
 	 * @link wants to read @local, which has on_read: gatt_server_allow(@token) before @deadline_us, also from inside. The
 	 * value may be set before. Once for a value in a request, and not again for the rest of a long one, which is a Read Blob
-	 * from where the piece before ended. Without this hook nobody is asked.
+	 * from where the piece before ended, within ATT_TRANSACTION_TIMEOUT_MS of it. Without this hook nobody is asked.
 	 */
 	void (*read)(struct gatt_app *app, struct gatt_local *local, struct gatt_link *link,
 	             uint32_t token, uint64_t deadline_us, void *data);

@@ -29,11 +29,16 @@ static const struct gatt_decision *find_decision(const struct gatt_ask *ask, uin
 
 /*
  * The rest of a value that was granted is free, because a long read is one read; but only from where it ended, or an offset
- * would be the way around a refusal.
+ * would be the way around a refusal; not for ever, and not what came behind the end after the peer had read up to it, or the
+ * first grant would be one for all later values.
  */
 static bool is_the_rest(const struct gatt_link *link, const struct gatt_local *local, size_t offset)
 {
-	return offset > 0 && link->granted == local->handle && link->granted_to == offset;
+	if (offset == 0 || link->granted != local->handle || link->granted_to != offset)
+		return false;
+	if (loop_now_us(link->server->loop) > link->granted_until_us)
+		return false;
+	return !link->granted_all || offset >= local->len;
 }
 
 int gatt_ask_decision(struct gatt_link *link, struct gatt_local *local, size_t offset)
@@ -56,6 +61,9 @@ void gatt_ask_granted(struct gatt_link *link, const struct gatt_local *local, si
 		return;
 	link->granted = local->handle;
 	link->granted_to = (uint16_t)end;
+	link->granted_all = end >= local->len;
+	link->granted_until_us =
+		loop_now_us(link->server->loop) + ATT_TRANSACTION_TIMEOUT_MS * 1000ull;
 }
 
 /* --- one question --- */

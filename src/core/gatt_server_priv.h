@@ -145,7 +145,9 @@ struct gatt_link {
 	struct gatt_ask *ask;      /* NULL: never needed so far */
 	struct gatt_local *wanted; /* with an unfinished answer: who is to be asked */
 	uint16_t granted;          /* value with on_read that was read last; 0: none */
-	uint16_t granted_to;       /* what follows there is the rest of the same read */
+	uint16_t granted_to;       /* what follows there is the rest of the same read ... */
+	bool granted_all;          /* ... of which there was no more */
+	uint64_t granted_until_us;
 
 	/* gatt_tell.c */
 	struct list indications; /* struct gatt_indication by op.link, not sent yet */

@@ -71,6 +71,14 @@ static const struct row {
 	{"the rest of one that began by UUID", "l", false,
          "< 08 50 00 53 00 09 a1; > 09 15 52 00 4c*19; < 0c 52 00 13 00; > 0d 4c*22",
          "read(0 0052)"},
+	{"what came behind the end is no rest", "ar", false,
+         "< 0a 52 00; > 0b 6f 6e 65; < 0c 52 00 03 00; > 0d; < 12 52 00 55*20; > 13; < 0c 52 00 03 00; "
+         "> 01 0c 52 00 81",
+         "read(0 0052) written(0 0052 5555555555555555555555555555555555555555) read(0 0052)"},
+	{"a rest after half an hour is none", "lr", false,
+         "< 0a 52 00; > 0b 4c*22; ~ 29999; < 0c 52 00 16 00; > 0d 4c*22; ~ 1800000; < 0c 52 00 2c 00; > "
+         "01 0c 52 00 81",
+         "read(0 0052) read(0 0052)"},
 	{"not the rest", "lrr", false,
          "< 0a 52 00; > 0b 4c*22; < 0c 52 00 01 00; > 01 0c 52 00 81; < 0c 52 00 16 00; > 01 0c 52 "
          "00 81",
