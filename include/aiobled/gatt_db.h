@@ -199,7 +199,7 @@ void gatt_db_hash(const struct gatt_db *db, uint8_t ret[GATT_HASH_LEN]);
 
 /* --- values --- */
 
-/** gatt_local_set() - the local side writes: replaces. Return: 0; -EMSGSIZE (max_len); -ENOMEM. */
+/** gatt_local_set() - the local side writes: replaces. Return: 0; -EMSGSIZE (max_len); -EPERM (extended properties); -ENOMEM. */
 int gatt_local_set(struct gatt_local *local, const void *value, size_t len);
 
 /** gatt_local_clear() - what a local read of an appending value does after it was read */

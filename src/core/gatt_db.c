@@ -104,7 +104,7 @@ const struct gatt_attr *gatt_attr_next(const struct gatt_db *db, const struct ga
 
 /* --- what changed --- */
 
-/* All that a peer may remember of an attribute; values are not among it. */
+/* All that a peer may remember of an attribute; values are not among it, but for extended properties, which do not change. */
 static size_t remembered(const struct gatt_attr *a, uint8_t buf[64])
 {
 	struct wr w = wr_init(buf, 64);
@@ -124,9 +124,12 @@ static size_t remembered(const struct gatt_attr *a, uint8_t buf[64])
 		wr_bytes(&w, a->local->uuid.b, sizeof(a->local->uuid.b));
 		wr_u8(&w, a->local->properties);
 		break;
+	case GATT_ATTR_DESCRIPTOR:
+		if (uuid_equal16(&a->type, UUID_EXTENDED))
+			wr_bytes(&w, a->local->value, a->local->len);
+		break;
 	case GATT_ATTR_VALUE:
 	case GATT_ATTR_CCCD:
-	case GATT_ATTR_DESCRIPTOR:
 		break;
 	}
 	return wr_len(&w);

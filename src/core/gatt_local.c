@@ -6,7 +6,8 @@
 #include <errno.h>
 
 #include "aiobled/att_pdu.h"
-#include "aiobled/gatt_db.h"
+
+#include "gatt_db_priv.h"
 
 #define SHORT_VALUE 32
 
@@ -30,6 +31,8 @@ int gatt_local_set(struct gatt_local *local, const void *value, size_t len)
 {
 	int r;
 
+	if (local->value && uuid_equal16(&local->uuid, UUID_EXTENDED))
+		return -EPERM; /* peers that know the table know it, and the hash is over it */
 	if (len > local->max_len)
 		return -EMSGSIZE;
 	r = make_room(local, len);
