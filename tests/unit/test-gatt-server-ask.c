@@ -32,10 +32,10 @@ static void act_on(struct server_bed *sb, struct gatt_local *local, uint32_t tok
 
 	if (act == LONG)
 		assert_int_equal(gatt_local_set(local, sixty, 60), 0);
+	if (act == SET)
+		assert_int_equal(gatt_local_set(local, "new", 3), 0);
 	switch (act) {
 	case SET:
-		assert_int_equal(gatt_local_set(local, "new", 3), 0);
-		/* fall through */
 	case ALLOW:
 	case LONG:
 		assert_int_equal(gatt_server_allow(sb->server, token, 0), 0);
