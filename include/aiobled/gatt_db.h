@@ -155,7 +155,8 @@ DEFINE_CLEANUP(struct gatt_db *, gatt_db_free)
  * @old:      an application that is replaced, or NULL. It is gone on success and untouched on failure. When the new tree
  *            has the shape of the old one (UUIDs, properties, order, wanted handles) it keeps its handles.
  * @ret:      the application
- * @ret_error: filled on -EINVAL and -EEXIST; may be NULL
+ * @ret_error: filled on -EINVAL and -EEXIST; on -ENOBUFS its key says of what there are too many: "attributes",
+ *            "applications", "characteristics" or "handles"; may be NULL
  *
  * Handles: services stay in the order of @defs. Wanted handles are taken as they are and must rise; the others follow the
  * attribute before, and a service none of whose attributes wants one lies at the lowest place where the whole of it fits, or,

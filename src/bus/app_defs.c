@@ -77,15 +77,34 @@ static int no_memory(struct bus_error *err)
 	return -ENOMEM;
 }
 
+/* All applications of the adapter count here, so the caller need not have too much itself. */
+static void table_full(const char *what, struct bus_error *err)
+{
+	static const struct {
+		const char *what;
+		uint32_t limit;
+	} limits[] = {
+		{"attributes", GATT_DB_ATTRIBUTES_MAX},
+		{"applications", GATT_DB_APPS_MAX},
+		{"characteristics", GATT_APP_CHARACTERISTICS_MAX},
+		{"handles", 0xffff},
+	};
+
+	err->text = "the table of the adapter has no place for it";
+	for (size_t i = 0; what && i < ARRAY_SIZE(limits); i++) {
+		if (strcmp(what, limits[i].what) != 0)
+			continue;
+		err->what = limits[i].what;
+		err->limit = limits[i].limit;
+	}
+}
+
 int app_defs_error(struct app_defs *defs, int res, const struct gatt_def_error *e,
                    struct bus_error *err)
 {
 	*err = (struct bus_error){.res = res};
-	if (res == -ENOBUFS) {
-		err->text = "the table of the adapter has no place for it";
-		err->what = "attributes";
-		err->limit = GATT_DB_ATTRIBUTES_MAX;
-	}
+	if (res == -ENOBUFS)
+		table_full(e->key, err);
 	if (res != -EINVAL && res != -EEXIST)
 		return res;
 	put_path(defs, e, e->key);

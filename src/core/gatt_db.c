@@ -260,6 +260,17 @@ static int add(struct gatt_db *db, struct gatt_app *app, size_t n, struct gatt_a
 	return 0;
 }
 
+/* @more: attributes; may wrap below zero */
+static int check_room(const struct gatt_db *db, size_t more, const struct gatt_app *old,
+                      struct gatt_def_error *e)
+{
+	if (db->rows.n + more > GATT_DB_ATTRIBUTES_MAX)
+		e->key = "attributes";
+	else if (!old && db->n_apps >= GATT_DB_APPS_MAX)
+		e->key = "applications";
+	return e->key ? -ENOBUFS : 0;
+}
+
 int gatt_db_add(struct gatt_db *db, const struct gatt_def_service *defs, size_t n,
                 struct gatt_app *old, struct gatt_app **ret, struct gatt_def_error *ret_error)
 {
@@ -268,13 +279,15 @@ int gatt_db_add(struct gatt_db *db, const struct gatt_def_service *defs, size_t 
 	struct gatt_def_error e = {-1, -1, -1, NULL, ""};
 	int r = gatt_db_check(defs, n, &attributes, &e);
 
-	if (r == 0 && (db->rows.n - n_old + attributes > GATT_DB_ATTRIBUTES_MAX ||
-	               (!old && db->n_apps >= GATT_DB_APPS_MAX)))
-		r = -ENOBUFS;
+	if (r == 0)
+		r = check_room(db, attributes - n_old, old, &e);
 	if (r == 0)
 		r = gatt_app_build(defs, n, &app);
-	if (r == 0)
+	if (r == 0) {
 		r = add(db, app, attributes, old, n_old, &e);
+		if (r == -ENOBUFS)
+			e.key = "handles";
+	}
 	if (ret_error && e.key)
 		*ret_error = e;
 	if (r < 0)

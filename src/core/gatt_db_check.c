@@ -191,15 +191,19 @@ static size_t count_attributes(const struct gatt_def_service *s)
 }
 
 /* First how much it is: what is checked then is bounded. */
-static int check_size(const struct gatt_def_service *defs, size_t n, size_t *ret_attributes)
+static int check_size(const struct gatt_def_service *defs, size_t n, size_t *ret_attributes,
+                      struct gatt_def_error *ret_error)
 {
 	size_t attributes = 0, characteristics = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		attributes += count_attributes(&defs[i]);
 		characteristics += defs[i].n_characteristics;
-		if (attributes > GATT_DB_ATTRIBUTES_MAX ||
-		    characteristics > GATT_APP_CHARACTERISTICS_MAX)
+		if (attributes > GATT_DB_ATTRIBUTES_MAX)
+			ret_error->key = "attributes";
+		else if (characteristics > GATT_APP_CHARACTERISTICS_MAX)
+			ret_error->key = "characteristics";
+		if (ret_error->key)
 			return -ENOBUFS;
 	}
 	*ret_attributes = attributes;
@@ -209,7 +213,7 @@ static int check_size(const struct gatt_def_service *defs, size_t n, size_t *ret
 int gatt_db_check(const struct gatt_def_service *defs, size_t n, size_t *ret_attributes,
                   struct gatt_def_error *ret_error)
 {
-	int r = check_size(defs, n, ret_attributes);
+	int r = check_size(defs, n, ret_attributes, ret_error);
 
 	for (size_t i = 0; i < n && r == 0; i++) {
 		ret_error->service = (int)i;

@@ -452,8 +452,18 @@ class Lifetime(TestCase):
                         await register(client, [service("180f")], name=f"{client.name} {i}")
                         n += 1
                     except Exception as e:
-                        self.assertEqual(e.name, "LimitExceeded")
+                        self.assertEqual((e.name, e.details), ("LimitExceeded", {"what": "applications", "limit": 64}))
             self.assertIn(n, (63, 64))  # the daemon's own may be one
+
+    async def test_the_attributes_of_all_have_an_end(self):
+        async with Daemon() as d:
+            other = await d.new_client()
+            c = chr_("2a37", read=True, descriptors=[definition(uuid="2901", read=True)] * 7000)
+            app, _ = await register(other, [service("180d", c)])
+            e = await self.fails("LimitExceeded", register(d.client, [service("180d", c)]))
+            self.assertEqual(e.details, {"what": "attributes", "limit": 8192})
+            await call(d.client, app, "Unregister")
+            await register(d.client, [service("180d", c)])
 
 
 class Replace(TestCase):

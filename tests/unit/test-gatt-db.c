@@ -514,12 +514,15 @@ static void as_many_as_promised(void **state)
 	assert_int_equal(add_defs(&s, 1), 0);
 	s = many_characteristics(GATT_APP_CHARACTERISTICS_MAX + 1, 0);
 	assert_int_equal(add_defs(&s, 1), -ENOBUFS);
+	assert_string_equal(error.key, "characteristics");
 	s = many_characteristics(1, GATT_DB_ATTRIBUTES_MAX - 3);
 	assert_int_equal(add_defs(&s, 1), 0);
 	must_add("P180d", NULL);
 	assert_int_equal(add_defs(&s, 1), -ENOBUFS);
+	assert_string_equal(error.key, "attributes");
 	s = many_characteristics(1, GATT_DB_ATTRIBUTES_MAX - 2);
 	assert_int_equal(add_defs(&s, 1), -ENOBUFS);
+	assert_string_equal(error.key, "attributes");
 }
 
 /* What is replaced makes room. */
@@ -533,6 +536,14 @@ static void a_full_table_can_be_replaced(void **state)
 	assert_int_equal(add_defs(&s, 1), -ENOBUFS);
 }
 
+static void no_handles_left(void **state)
+{
+	struct gatt_app *app;
+
+	assert_int_equal(try_add("P180d@ffff P180f", NULL, &app), -ENOBUFS);
+	assert_string_equal(error.key, "handles");
+}
+
 static void as_many_applications_as_promised(void **state)
 {
 	struct gatt_app *app = NULL;
@@ -540,6 +551,7 @@ static void as_many_applications_as_promised(void **state)
 	for (int i = 0; i < GATT_DB_APPS_MAX; i++)
 		app = must_add("P180d", NULL);
 	assert_int_equal(try_add("P180d", NULL, &app), -ENOBUFS);
+	assert_string_equal(error.key, "applications");
 	app = must_add("P180d", app); /* one for another */
 	assert_int_equal(try_add("P180d", NULL, &app), -ENOBUFS);
 	gatt_db_remove(app);
@@ -1142,6 +1154,7 @@ int main(void)
 		T(as_many_as_promised),
 		T(a_full_table_can_be_replaced),
 		T(as_many_applications_as_promised),
+		T(no_handles_left),
 		T(free_handles_are_used_again),
 		T(pinned_handles_are_not),
 		T(pinned_gaps_stay),
