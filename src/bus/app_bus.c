@@ -142,14 +142,22 @@ static int read_register(sd_bus_message *m, struct app_defs *defs, struct regist
 	return r < 0 ? r : bus_opts_read(m, table, ARRAY_SIZE(table), o, err);
 }
 
-static struct app_bus *find_named(struct adapter_bus *a, const char *name, const char *owner)
+/* One that others took over: @client let it go, and they hold it. */
+static bool is_others(const struct app_bus *app, const struct client *client)
+{
+	return !holder_has(&app->holder, client) && !holder_alone(&app->holder);
+}
+
+/* Without a name it is the client's own earlier one, as long as that is not somebody else's by now. */
+static struct app_bus *find_named(struct adapter_bus *a, const char *name,
+                                  const struct client *client)
 {
 	struct app_bus *app;
 
 	list_for_each (app, &a->apps, link) {
 		if (strcmp(app->name, name) != 0)
 			continue;
-		if (*name || strcmp(app->owner, owner) == 0)
+		if (*name || (strcmp(app->owner, client->name) == 0 && !is_others(app, client)))
 			return app;
 	}
 	return NULL;
@@ -159,9 +167,9 @@ static struct app_bus *find_named(struct adapter_bus *a, const char *name, const
 static int find_old(struct adapter_bus *a, struct client *client, const char *name,
                     struct app_bus **ret, struct bus_error *err)
 {
-	struct app_bus *old = find_named(a, name, client->name);
+	struct app_bus *old = find_named(a, name, client);
 
-	if (old && *name && !holder_has(&old->holder, client) && !holder_alone(&old->holder)) {
+	if (old && is_others(old, client)) {
 		*err = (struct bus_error){.res = -EBUSY,
 		                          .text = "somebody else's application has this name",
 		                          .holder = holder_other(&old->holder, client)};

@@ -525,6 +525,19 @@ class Replace(TestCase):
             objects = await d.client.objects()
             self.assertEqual([p in objects for p in (mine, theirs, named, again)], [False, True, True, True])
 
+    async def test_without_a_name_one_that_others_took_over_is_theirs(self):
+        async with Daemon() as d:
+            other = await d.new_client()
+            old, _ = await register(d.client, [TEMPERATURE])
+            await call(other, old, "Hold")
+            await call(d.client, old, "Release")
+            new, _ = await register(d.client, [TEMPERATURE])
+            objects = await d.client.objects()
+            self.assertEqual([p in objects for p in (old, new)], [True, True])
+            again, _ = await register(d.client, [TEMPERATURE])  # of the two it is the new one
+            objects = await d.client.objects()
+            self.assertEqual([p in objects for p in (old, new, again)], [True, False, True])
+
     async def test_a_refused_one_replaces_nothing(self):
         async with Daemon() as d:
             old, (s,) = await register(d.client, [TEMPERATURE], name="sensor")
