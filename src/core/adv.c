@@ -37,14 +37,20 @@ static struct adv *find_untold(struct advs *advs)
 	struct adv *adv;
 
 	list_for_each (adv, &advs->list, link) {
-		if (!list_empty(&adv->starting)) /* its start is told first */
+		if (!adv->started)
 			continue;
-		if (adv->finished_due)
+		if (!list_empty(&adv->starting) || adv->finished_due)
 			return adv;
-		if (adv->started && adv->state != ADV_FINISHED && adv->state != adv->told_state)
+		if (adv->state != ADV_FINISHED && adv->state != adv->told_state)
 			return adv;
 	}
 	return NULL;
+}
+
+void adv_tell_start(struct adv *adv)
+{
+	adv->told_state = adv->state; /* the start says so */
+	op_complete(list_first(&adv->starting, struct op, link), 0);
 }
 
 static void on_tell(struct defer *d)
@@ -53,6 +59,10 @@ static void on_tell(struct defer *d)
 	struct adv *adv;
 
 	while ((adv = find_untold(advs))) {
+		if (!list_empty(&adv->starting)) {
+			adv_tell_start(adv);
+			continue;
+		}
 		adv->told_state = adv->state;
 		if (adv->finished_due) {
 			adv->finished_due = false;
@@ -139,8 +149,7 @@ void adv_took_data(struct adv *adv)
 		adv_enter_state(adv, ADV_RUNNING);
 	if (!first)
 		return;
-	adv->told_state = adv->state; /* the start says so */
-	complete_all_later(&adv->starting, 0);
+	defer_post(&adv->advs->tell);
 	if (adv->params.timeout_ms && adv_live(adv))
 		timer_start_ms(&adv->timeout, adv->params.timeout_ms);
 }

@@ -327,6 +327,9 @@ static void on_data(struct advs *advs, struct adv *adv, int res, struct list *up
 	adv->refresh = false;
 	adv->sent = advs->job_payload;
 	adv_took_data(adv);
+	if (adv->heard)
+		adv_refresh_later(adv);
+	adv->heard = false;
 }
 
 static void on_done(struct op *op, int res)
@@ -353,6 +356,8 @@ static void on_done(struct op *op, int res)
 		on_data(advs, adv, res, &updates);
 		break;
 	}
+	if (adv && !adv->instance) /* nothing of it is left that its end could wait for */
+		adv_released(adv);
 	adv_work(advs);
 }
 

@@ -60,10 +60,12 @@ static struct adv *oldest_connectable(struct advs *advs)
 		if (adv->params.connectable && adv->on_air && adv->state != ADV_FINISHED &&
 		    !adv->taken)
 			return adv;
-	return NULL;
+	/* centrals may hear it before we have the kernel's answer */
+	adv = advs->job == ADV_JOB_DATA ? advs->job_adv : NULL;
+	return adv && adv->params.connectable && adv->instance && !adv->taken ? adv : NULL;
 }
 
-static void refresh_later(struct adv *adv)
+void adv_refresh_later(struct adv *adv)
 {
 	if (adv_live(adv) && adv->on_air)
 		timer_start_ms(&adv->pause, ADV_REFRESH_MS);
@@ -88,9 +90,13 @@ static void tell(struct adv_link *l)
 		adv->taken = false;
 		adv->ending = false;
 	}
-	while (!list_empty(&adv->starting)) /* its start is told before */
-		op_complete(list_first(&adv->starting, struct op, link), 0);
+	if (!adv->started) /* the kernel's answer is still to come, but the central has heard it */
+		adv_took_data(adv);
 	advs->telling = adv;
+	if (!list_empty(&adv->starting)) /* its start is told before */
+		adv_tell_start(adv);
+	if (!advs->telling)
+		return;
 	adv->events->connected(adv, conn, adv->data);
 	if (advs->telling && !adv->params.keep)
 		adv_end(adv, ADV_END_CONNECTED, 0);
@@ -107,7 +113,8 @@ static void take(struct adv_link *l, struct adv *adv)
 		return;
 	}
 	if (adv->params.keep) {
-		refresh_later(adv);
+		adv->heard = !adv->on_air;
+		adv_refresh_later(adv);
 	} else {
 		adv->taken = true;
 		adv->taken_by = l->handle;
@@ -206,7 +213,7 @@ static int on_disconnected(struct advs *advs, const struct hcip_event *ev)
 		link_lost(l);
 	list_for_each (adv, &advs->list, link)
 		if (adv->state == ADV_PAUSED || adv->params.keep)
-			refresh_later(adv);
+			adv_refresh_later(adv);
 	adv_work(advs);
 	return 0;
 }

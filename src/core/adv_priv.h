@@ -47,7 +47,7 @@ struct adv {
 	struct adv_payload wanted, sent;
 	const struct adv_events *events;
 	void *data;
-	struct list starting; /* the op of adv_new(), until it is told */
+	struct list starting; /* the op of adv_new(), until it is told; empty when that is over */
 	struct list updates;  /* ops of adv_update() */
 	enum adv_state state, told_state;
 	bool started; /* was on the air once: failures are told by finished() */
@@ -57,6 +57,7 @@ struct adv {
 	bool on_air;      /* and its data */
 	bool dirty;       /* the data is to be sent (again) */
 	bool refresh; /* ... only to put the instance on the air again, where the controller can */
+	bool heard;   /* a central took it before the kernel had answered */
 	unsigned int tries;
 
 	bool ending; /* finishes as soon as the kernel has let go of it */
@@ -119,6 +120,9 @@ void adv_end(struct adv *adv, enum adv_end end, int res);
 /** adv_released() - the kernel has let go of it (or never had it): finish when that was waited for */
 void adv_released(struct adv *adv);
 
+/** adv_tell_start() - it was on the air: the op of adv_new() is done. It may be freed inside. */
+void adv_tell_start(struct adv *adv);
+
 /** adv_took_data() - the kernel has its data: started, running, updates told */
 void adv_took_data(struct adv *adv);
 
@@ -147,6 +151,9 @@ void adv_kernel_forget(struct advs *advs);
 /* --- adv_link.c --- */
 
 void adv_links_init(struct advs *advs);
+
+/** adv_refresh_later() - a link came or went: on the air again, if it was */
+void adv_refresh_later(struct adv *adv);
 
 /** adv_links_forget() - all links, or (@adv) what is known of them about an advertiser that goes */
 void adv_links_clear(struct advs *advs);

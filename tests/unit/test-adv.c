@@ -633,6 +633,24 @@ static void a_stop_before_the_start(void **state)
 }
 
 /* Too late to call the start off: it is told, and then the end; no state in between. */
+/* The kernel is asked no more, and the answer is all that was waited for. */
+static void a_stop_while_the_kernel_is_busy(void **state)
+{
+	static const uint8_t busy[] = {MGMT_ADD_EXT_ADV_PARAMS & 0xff, MGMT_ADD_EXT_ADV_PARAMS >> 8,
+				       MGMT_STATUS_BUSY};
+	struct adv_payload p = payload("busy");
+
+	world_ready();
+	fake_rule(world.fk, &(struct fake_rule)FAKE_RULE(MGMT_ADD_EXT_ADV_PARAMS, 0, 1, FAKE_SILENT));
+	assert_int_equal(start_with(0, &plain, &p, 0), 0);
+	world_advance(10);
+	adv_stop(clients[0].adv);
+	fake_mgmt_event(world.fk, MGMT_EV_CMD_STATUS, 0, busy, sizeof(busy));
+	world_advance(500);
+	assert_int_equal(clients[0].done, 1);
+	assert_int_equal(clients[0].res, -ECANCELED);
+}
+
 static void a_stop_just_before_the_start(void **state)
 {
 	struct adv_payload p = payload("x");
@@ -1079,6 +1097,43 @@ static void a_link_in_the_last_moment(void **state)
 	expect_end(0, ADV_END_CONNECTED, 0);
 }
 
+/* The set is on the air as soon as the kernel has told the controller, which is before it has told us. */
+static void a_link_before_the_kernels_answer(void **state)
+{
+	struct adv_params params = plain;
+	struct adv_payload p = payload("early");
+
+	for (int i = 0; i < 4; i++) {
+		bool keep = i & 1;
+
+		params.keep = keep;
+		healthy.extended = i & 2;
+		if (i) {
+			clients[0].adv = adv_free(clients[0].adv);
+			(void)world_teardown(NULL);
+			(void)world_setup(NULL);
+		}
+		world_ready();
+		fake_rule(world.fk, &(struct fake_rule)FAKE_RULE(MGMT_ADD_EXT_ADV_DATA, 0, 1, FAKE_DELAY, .delay_ms = 100));
+		assert_int_equal(start_with(0, &params, &p, 5000), 0);
+		world_advance(50);
+		assert_int_equal(clients[0].done, 0);
+		(void)connects(1, 1, 0x40, healthy.extended ? "hsam" : "sham");
+		world_advance(500);
+		assert_int_equal(clients[0].done, 1);
+		assert_int_equal(clients[0].res, 0);
+		assert_int_equal(clients[0].connected, 1);
+		if (keep) {
+			assert_int_equal(clients[0].finished, 0);
+			assert_int_equal(adv_state(clients[0].adv), ADV_RUNNING);
+			assert_non_null(on_air(1));
+		} else {
+			expect_end(0, ADV_END_CONNECTED, 0);
+			assert_int_equal(fake_advs(world.fk, 0), 0);
+		}
+	}
+}
+
 static void freed_when_connected(void **state)
 {
 	world_ready();
@@ -1179,6 +1234,7 @@ int main(void)
 		T(stops),
 		T(a_stop_before_the_start),
 		T(a_stop_just_before_the_start),
+		T(a_stop_while_the_kernel_is_busy),
 		T(times_out),
 		T(a_removal_that_is_refused_is_tried_again),
 		T(a_removal_that_is_always_refused),
@@ -1201,6 +1257,7 @@ int main(void)
 		T(beside_a_link_some_controllers_do_not),
 		T(a_link_that_never_was_one),
 		T(a_link_in_the_last_moment),
+		T(a_link_before_the_kernels_answer),
 		T(freed_when_connected),
 		T(a_controller_that_names_the_wrong_set),
 		T(freed_before_the_link_is_usable),
