@@ -135,6 +135,13 @@ void gatt_link_set_security(struct gatt_link *link, uint8_t level, uint8_t key_s
 /** gatt_link_set_identity() - it was not known before, or the peer's private address was resolved; before set_security() */
 void gatt_link_set_identity(struct gatt_link *link, const struct addr *identity);
 
+/**
+ * gatt_link_set_refused() - @refused is called before the peer is refused something for what the security of the link is
+ *
+ * It may call gatt_link_set_security() with what is the case now; the request is looked at again then.
+ */
+void gatt_link_set_refused(struct gatt_link *link, void (*refused)(struct gatt_link *link));
+
 void *gatt_link_data(const struct gatt_link *link);
 
 /** gatt_link_cccd() - what the peer configured for the characteristic @local: bits 0 notify, 1 indicate */

@@ -286,6 +286,12 @@ static void read_security(struct conn *conn)
 	tell_changed(conn);
 }
 
+/* The word of the encryption may be behind the request that came under it: two sockets have no order. */
+static void on_refused(struct gatt_link *link)
+{
+	read_security(gatt_link_data(link));
+}
+
 void conn_set_identity(struct conn *conn, const struct addr *identity)
 {
 	conn->identity = *identity;
@@ -400,6 +406,7 @@ int conn_new(struct links *links, int fd, struct acl *acl, const struct addr *pe
 		return r;
 	}
 	conn_link(conn, links, acl);
+	gatt_link_set_refused(conn->gatt_link, on_refused);
 	tell_server(conn);
 	read_security(conn);
 	*ret = conn;

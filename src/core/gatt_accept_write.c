@@ -95,11 +95,18 @@ static bool write_request(struct gatt_link *link, const uint8_t *pdu, size_t len
 	return true;
 }
 
+static uint8_t carry_out(struct gatt_link *link, const struct att_value *v)
+{
+	const struct gatt_attr *attr = gatt_db_find(link->server->db, v->handle);
+	uint8_t code = check_write(link, attr, GATT_WRITE_NO_RESPONSE);
+
+	return code ? code : write_value(link, attr, v->value, v->len);
+}
+
 /* Nobody is told of a command that is not carried out (3.4.5.3), but it is counted. There is no key for signatures. */
 void gatt_accept_command(struct gatt_link *link, const uint8_t *pdu, size_t len)
 {
 	struct gatt_server_stats *stats = &link->server->stats;
-	const struct gatt_attr *attr;
 	struct att_value v;
 	uint8_t code = ATT_ERR_DB_OUT_OF_SYNC;
 
@@ -107,11 +114,10 @@ void gatt_accept_command(struct gatt_link *link, const uint8_t *pdu, size_t len)
 		stats->writes_dropped++;
 		return;
 	}
-	attr = gatt_db_find(link->server->db, v.handle);
 	if (!gatt_is_withheld(link))
-		code = check_write(link, attr, GATT_WRITE_NO_RESPONSE);
-	if (code == 0)
-		code = write_value(link, attr, v.value, v.len);
+		code = carry_out(link, &v);
+	if (gatt_is_outdated(link, code) && !gatt_is_withheld(link))
+		code = carry_out(link, &v);
 	if (code)
 		stats->writes_dropped++;
 	else

@@ -83,12 +83,26 @@ static bool answer(struct gatt_link *link, const uint8_t *pdu, size_t len, struc
 	return gatt_refuse(w, pdu[0], link->wanted->handle, ATT_ERR_RESOURCES);
 }
 
+/* An execution that is refused has emptied its queue, and what was queued had the right to be. */
+static bool is_to_be_repeated(struct gatt_link *link, const struct wr *rsp)
+{
+	const uint8_t *pdu = rsp->start;
+
+	return wr_ok(rsp) && pdu[0] == ATT_ERROR_RSP && pdu[1] != ATT_EXECUTE_REQ &&
+	       gatt_is_outdated(link, pdu[4]);
+}
+
 static bool on_request(const uint8_t *pdu, size_t len, struct wr *rsp, void *data)
 {
 	struct gatt_link *link = data;
 
 	if (!answer(link, pdu, len, rsp))
 		return false;
+	if (is_to_be_repeated(link, rsp)) {
+		*rsp = wr_init(rsp->start, wr_len(rsp) + rsp->left);
+		if (!answer(link, pdu, len, rsp))
+			return false;
+	}
 	if (wr_ok(rsp))
 		count_answer(&link->server->stats, rsp);
 	return true;
@@ -137,6 +151,22 @@ uint8_t gatt_check_level(const struct gatt_link *link, uint8_t level, uint8_t ke
 uint8_t gatt_check_read_level(const struct gatt_link *link, const struct gatt_local *local)
 {
 	return gatt_check_level(link, local->read_level, local->key_size);
+}
+
+bool gatt_is_outdated(struct gatt_link *link, uint8_t code)
+{
+	uint8_t level = link->level, key_size = link->key_size;
+
+	if (!link->refused || (code != ATT_ERR_AUTHENTICATION && code != ATT_ERR_ENCRYPTION &&
+	                       code != ATT_ERR_KEY_SIZE))
+		return false;
+	link->refused(link);
+	return link->level != level || link->key_size != key_size;
+}
+
+void gatt_link_set_refused(struct gatt_link *link, void (*refused)(struct gatt_link *link))
+{
+	link->refused = refused;
 }
 
 /* --- links --- */

@@ -127,6 +127,7 @@ struct gatt_link {
 
 	uint8_t level, key_size;
 	bool bonded;
+	void (*refused)(struct gatt_link *link); /* may be NULL */
 
 	/* gatt_cccd.c */
 	struct gatt_bond *bond;
@@ -180,6 +181,13 @@ const struct gatt_hooks *gatt_hooks(const struct gatt_local *local);
  */
 uint8_t gatt_check_level(const struct gatt_link *link, uint8_t level, uint8_t key_size);
 uint8_t gatt_check_read_level(const struct gatt_link *link, const struct gatt_local *local);
+
+/**
+ * gatt_is_outdated() - was the peer refused with @code for what the link is no more?
+ *
+ * Encryption and what was sent under it come to us by two ways. May tell of subscriptions.
+ */
+bool gatt_is_outdated(struct gatt_link *link, uint8_t code);
 
 /** gatt_refuse() - append an Error Response. Return: true, as gatt_link_respond() does */
 bool gatt_refuse(struct wr *w, uint8_t request, uint16_t handle, uint8_t code);

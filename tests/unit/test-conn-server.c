@@ -57,6 +57,7 @@ static int setup(void **state)
 	                                                      .initial_len = 1,
 	                                                      .read = true,
 	                                                      .write = true,
+	                                                      .write_no_response = true,
 	                                                      .notify = true,
 	                                                      .read_level = GATT_LEVEL_ENCRYPTED,
 	                                                      .write_level = GATT_LEVEL_ENCRYPTED,
@@ -154,6 +155,26 @@ static void what_the_kernel_says_counts(void **state)
 	told("cw+");
 	down(l);
 	told("-");
+}
+
+/* The request is read in the same pass as the controller's word: it was sent under the encryption. */
+static void the_first_request_under_encryption(void **state)
+{
+	struct fake_link *l = up_as(identity());
+
+	fake_link_encrypt(l, 2, 16);
+	EXCHANGE(l, "\x0a\x10\x00", "\x0bs");
+	down(l);
+	l = up_as(identity());
+	fake_link_encrypt(l, 2, 16);
+	fake_link_send(l, "\x52\x10\x00\x32", 4);
+	EXCHANGE(l, "\x0a\x10\x00", "\x0b\x32");
+	down(l);
+	l = up_as(identity());
+	fake_link_encrypt(l, 2, 7);
+	EXCHANGE(l, "\x0a\x10\x00", "\x01\x0a\x10\x00\x0c");
+	assert_int_equal(gatt_server_stats(server)->refused, 1);
+	down(l);
 }
 
 static void what_bonded_peers_configured_comes_back(void **state)
@@ -263,6 +284,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(from_the_first_pdu_on),
 		T(what_the_kernel_says_counts),
+		T(the_first_request_under_encryption),
 		T(what_bonded_peers_configured_comes_back),
 		T(a_new_key_is_a_new_peer),
 		T(kept_by_identity),
