@@ -43,6 +43,12 @@ def confirmations(p):
     return int(p.wait(r"^stats .*confirmations=(\d+)")[1])
 
 
+def cleared(p):
+    """How often a CCCD of the peer was cleared so far."""
+    script(p)
+    return len([line for line in p.lines if re.search(r"^cccd .* value=0000", line)])
+
+
 class Stage:
     """The daemon between an honest peer on hci1 and one under test on hci2."""
 

@@ -69,6 +69,7 @@ with contextlib.ExitStack() as stack:
         subscription.call("Stop", options={"timeout_ms": 10000})
 
     with case("what comes before the answer to the subscription is not lost"):
+        before = cleared(stage.peer)
         script(stage.peer, rules=[{"on": "write", "handle": FLOOD + ".cccd", "times": 1, "do": [
             {"flood": {"handle": FLOOD, "count": 100}}, {"answer": True}, {"flood": {"handle": FLOOD, "start": 100, "count": 100}}]}])
         stream = open_notify(flood, timeout_ms=10000)
@@ -76,6 +77,7 @@ with contextlib.ExitStack() as stack:
             equal(numbers(stream.take(200)), list(range(200)), "numbers")
         finally:
             stream.close()
+        eventually(lambda: cleared(stage.peer) > before, 20, "the CCCD is not cleared", 0.3)
 
     with case("a subscription that is refused leaves nothing behind"):
         eventually(lambda: not stream.subscription.exists(), 10, "the subscription is still there")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: speed=4 timeout=240 controllers=2 kind=le
+# guest: timeout=240 controllers=2 kind=le
 """Against bleno, a stack of its own on a bare controller. It offers an MTU of 256 and advertises with legacy commands."""
 from gatt_cases import *
 
@@ -38,7 +38,7 @@ with peer("heart-rate.js", "--device", 1, "--name", "Belt", "--interval-ms", 200
         disconnect(conn, p)
         check(not heart.exists() and not battery.exists(), "subscriptions are left")
 
-    reconnecting(adapter, address, p)
+    reconnecting(adapter, address, p, deaf=2)
 
     with case("a peer that dies leaves a link that can be ended"):
         conn = connect(adapter, address, timeout_ms=30000)

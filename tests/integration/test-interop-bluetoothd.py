@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: speed=4 timeout=300 controllers=2
+# guest: timeout=300 controllers=2
 """Against bluetoothd, which asks us questions on the same link while we ask ours."""
 from gatt_cases import *
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest: speed=4 timeout=200 controllers=2
+# guest: timeout=200 controllers=2
 """Against our own scripted peer while it is honest: extended advertising, an MTU of 517, a database of 200 characteristics."""
 from gatt_cases import *
 
