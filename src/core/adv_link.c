@@ -36,14 +36,39 @@ static void on_conn_gone(_unused_ struct conn *conn, struct conn_observer *obser
 	link_forget(container_of(observer, struct adv_link, observer));
 }
 
+/* A link that ended before it was usable was none: its advertiser goes on, if it was to. */
+static void link_lost(struct adv_link *l)
+{
+	struct adv *adv = l->adv;
+
+	link_forget(l);
+	if (!adv || !adv->taken)
+		return;
+	adv->taken = false;
+	if (adv->ending)
+		adv_released(adv);
+	else
+		adv_work(adv->advs);
+}
+
+/* A free one is better than one that is settled, and that than one that is not; then the older. */
+static bool is_better_place(const struct adv_link *a, const struct adv_link *b)
+{
+	if (a->used != b->used)
+		return !a->used;
+	if (a->settled != b->settled)
+		return a->settled;
+	return a->since_us < b->since_us;
+}
+
 static struct adv_link *new_link(struct advs *advs, uint16_t handle)
 {
 	struct adv_link *l = &advs->links[0];
 
-	for (size_t i = 0; i < ARRAY_SIZE(advs->links) && l->used; i++)
-		if (!advs->links[i].used || advs->links[i].since_us < l->since_us)
+	for (size_t i = 1; i < ARRAY_SIZE(advs->links); i++)
+		if (is_better_place(&advs->links[i], l))
 			l = &advs->links[i];
-	link_forget(l);
+	link_lost(l);
 	l->used = true;
 	l->settled = false;
 	l->handle = handle;
@@ -185,19 +210,6 @@ static int on_set_terminated(struct advs *advs, const struct hcip_event *ev)
 	timer_stop(&l->wait);
 	take(l, find_set(advs, t.adv_handle));
 	return 0;
-}
-
-/* A link that ended before it was usable was none: its advertiser goes on, if it was to. */
-static void link_lost(struct adv_link *l)
-{
-	struct adv *adv = l->adv;
-
-	link_forget(l);
-	if (!adv || !adv->taken)
-		return;
-	adv->taken = false;
-	if (adv->ending)
-		adv_released(adv);
 }
 
 static int on_disconnected(struct advs *advs, const struct hcip_event *ev)

@@ -24,7 +24,7 @@ struct advs;
 #define ADV_KERNEL_INTERVAL_US 150000 /* see adv_interval_us() */
 
 #define ADV_LINKS_MAX                                                                              \
-	16 /* links whose advertiser is not settled yet; the oldest is forgotten beyond */
+	16 /* links that are remembered; beyond it the oldest settled one is forgotten, or the oldest */
 #define ADV_ROTATION_SEC                                                                           \
 	1 /* on controllers without sets the kernel gives each so long, in turn; its least */
 #define ADV_BUSY_MS    100 /* the kernel is changing a setting: once more, after so long ... */

@@ -1205,6 +1205,30 @@ static void more_links_than_remembered(void **state)
 	assert_non_null(on_air(1));
 }
 
+/* Nobody gave us the channel of the first: others are forgotten for the sake of new ones before it is. */
+static void more_links_than_remembered_and_one_without_a_channel(void **state)
+{
+	struct adv_params params = plain;
+	struct fake_link *first;
+
+	params.keep = true;
+	world_ready();
+	start(0, &plain);
+	start(1, &params);
+	first = connects(1, 1, 0x40, "hs");
+	world_advance(100);
+	for (unsigned int i = 2; i < 22; i++) {
+		(void)connects(2, i, (uint16_t)(0x40 + i), "hsam");
+		world_advance(100);
+	}
+	assert_int_equal(clients[1].connected, 20);
+	assert_int_equal(clients[0].connected, 0);
+	fake_link_drop(first, 0x13);
+	world_advance(500);
+	assert_int_equal(clients[0].finished, 0);
+	assert_non_null(on_air(1)); /* it was no link */
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -1263,6 +1287,7 @@ int main(void)
 		T(freed_before_the_link_is_usable),
 		T(power_goes_while_a_link_is_coming),
 		T(more_links_than_remembered),
+		T(more_links_than_remembered_and_one_without_a_channel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
