@@ -212,6 +212,7 @@ class Advertise(TestCase):
                                (["--manufacturer", "70000:00"], "--manufacturer"), (["--manufacturer", "1:0"], "--manufacturer"),
                                (["--service-data", "x:00"], "not a UUID"), (["--appearance", "65536"], "--appearance"),
                                (["--tx-power", "21"], "--tx-power"), (["--adv-data", "0g"], "--adv-data"), (["--name", ""], "--name"),
+                               (["--name", "\uffff"], "--name"), (["--name", "\ufdd0"], "--name"),
                                (["--phy", "3M"], "--phy"), (["--count", "0"], "--count"), (["--count", "1", "--non-connectable"], "--count"),
                                (["--count", "1", "--persistent"], "--count"), (["--stop", "x"], "--stop"),
                                (["--adv-data", "00" * 252], "252 bytes")):

@@ -156,6 +156,8 @@ static const struct bad_row bad_rows[] = {
 	{TOP("\"frob\": 1"), 3, "frob", "a file for serve has no such key"},
 	{TOP("\"name\": 1"), 3, "name", "a string belongs here, not a number"},
 	{TOP("\"name\": \"a\\u0000b\""), 3, "name", "NUL"},
+	{TOP("\"name\": \"a\\uffffb\""), 3, "name", "never makes a character"},
+	{TOP("\"name\": \"\xef\xb7\x90\""), 3, "name", "never makes a character"},
 	{TOP("\"appearance\": 65536"), 3, "appearance", "65536 is more than 65535"},
 	{TOP("\"appearance\": -1"), 3, "appearance", "-1 is less than 0"},
 	{TOP("\"appearance\": \"0x1ffff\""), 3, "appearance", "0x1ffff is more than 65535"},

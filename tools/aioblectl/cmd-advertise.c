@@ -472,8 +472,8 @@ static int set_interval(struct advertise *a, const char *text)
 
 static int set_name(struct advertise *a, const char *text)
 {
-	if (!*text || !utf8_valid(text, strlen(text)))
-		return ctl_usage(a->c, "--name: empty, or not UTF-8");
+	if (!*text || !utf8_for_bus(text, strlen(text)))
+		return ctl_usage(a->c, "--name: empty, or not UTF-8 that can be sent");
 	a->name = text;
 	return 0;
 }

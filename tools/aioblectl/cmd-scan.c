@@ -343,7 +343,7 @@ static int finish(struct scan *s)
 static int add_text(struct ctl *c, const char *option, const char *text, const char **list,
                     size_t *count)
 {
-	if (!utf8_valid(text, strlen(text)))
+	if (!utf8_for_bus(text, strlen(text)))
 		return ctl_usage(c, "%s: not UTF-8", option);
 	if (*count == FILTERS_MAX)
 		return ctl_usage(c, "%s: more than %d times", option, FILTERS_MAX);

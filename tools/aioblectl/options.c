@@ -91,7 +91,7 @@ static int set_timeout(struct ctl *c, const char *text)
 
 static int set_adapter(struct ctl *c, const char *text)
 {
-	if (!*text || !utf8_valid(text, strlen(text)))
+	if (!*text || !utf8_for_bus(text, strlen(text)))
 		return ctl_usage(c, "--adapter: not a name or address");
 	c->adapter = text;
 	return 0;

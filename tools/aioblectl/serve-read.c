@@ -179,6 +179,9 @@ void read_text(struct reader *r, const struct place *p, const struct field *f, v
 	place_string(p, &t);
 	if (strlen(text_str(&t)) != t.len) {
 		read_fail(r, p, "a NUL is no part of it");
+	} else if (!utf8_for_bus(text_str(&t), t.len)) {
+		read_fail(r, p,
+		          "a code point that Unicode never makes a character is no part of it");
 	} else if ((long)t.len > f->max) {
 		read_fail(r, p, "%zu bytes are more than %ld", t.len, f->max);
 	} else {

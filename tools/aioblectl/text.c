@@ -139,6 +139,19 @@ bool utf8_valid(const void *data, size_t len)
 	return true;
 }
 
+bool utf8_for_bus(const void *data, size_t len)
+{
+	const char *s = data;
+	uint32_t ch;
+
+	for (size_t i = 0; i < len;) {
+		i += utf8_next(s + i, len - i, &ch);
+		if ((ch >= 0xfdd0 && ch <= 0xfdef) || (ch & 0xfffe) == 0xfffe)
+			return false;
+	}
+	return utf8_valid(data, len);
+}
+
 bool utf8_dangerous(uint32_t ch)
 {
 	static const struct {

@@ -46,6 +46,9 @@ size_t utf8_next(const char *s, size_t len, uint32_t *ret);
 /** utf8_valid() - is all of it UTF-8, without NUL? */
 bool utf8_valid(const void *s, size_t len);
 
+/** utf8_for_bus() - that, and free of the code points (U+FDD0 to U+FDEF, U+xxFFFE, U+xxFFFF) that sd-bus does not send */
+bool utf8_for_bus(const void *s, size_t len);
+
 /** utf8_dangerous() - control characters, line separators and marks that reorder or hide text */
 bool utf8_dangerous(uint32_t ch);
 
