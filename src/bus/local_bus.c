@@ -308,9 +308,15 @@ void local_changed(const struct gatt_local *local)
 
 /* --- values --- */
 
-static int too_long(sd_bus_message *m, int res, uint32_t limit)
+static int refuse_value(sd_bus_message *m, const struct gatt_local *local, int res)
 {
-	return bus_fail(m, &(struct bus_error){.res = res, .limit = limit});
+	struct bus_error e = {.res = res};
+
+	if (res == -EMSGSIZE)
+		e.limit = local->max_len;
+	if (res == -EPERM)
+		e.text = "the Characteristic Extended Properties stay what they were registered as";
+	return bus_fail(m, &e);
 }
 
 static int method_read(sd_bus_message *m, void *data, _unused_ sd_bus_error *error)
@@ -349,7 +355,7 @@ static int write_value(sd_bus_message *m, struct local_ref l, const struct opt *
 	holder_touch(&l.app->holder);
 	r = gatt_local_set(l.local, value, len);
 	if (r < 0)
-		return too_long(m, r, r == -EMSGSIZE ? l.local->max_len : 0);
+		return refuse_value(m, l.local, r);
 	if (send_update)
 		gatt_server_update(server_of(l.app), l.local);
 	return sd_bus_reply_method_return(m, NULL);

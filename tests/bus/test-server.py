@@ -164,6 +164,22 @@ class Values(TestCase):
             await self.invalid("colour", write(d.client, plain_.path, b"", colour=True))
             phone.close()
 
+    async def test_descriptors(self):
+        async with Daemon() as d:
+            _, (s,) = await register(d.client, [service("180d", chr_("2a37", read=True, write=True, descriptors=[
+                definition(uuid="2900", read=True, initial=b"\1\0"), definition(uuid="2901", read=True, max_len=3)]))])
+            extended, description = (x.path for x in s.characteristics[0].descriptors)
+
+            async def put(path, value):
+                await d.client.call(path, LOCAL_DESCRIPTOR, "Write", "aya{sv}", [value, {}])
+            await put(description, b"abc")
+            e = await self.fails("TooLong", put(description, b"abcd"))
+            self.assertEqual(e.details["limit"], 3)
+            e = await self.fails("Denied", put(extended, b"\2\0"))
+            self.assertIn("Extended Properties", e.text)
+            for path, value in (description, b"abc"), (extended, b"\1\0"):
+                self.assertEqual(bytes(await call(d.client, path, "Read", LOCAL_DESCRIPTOR)), value)
+
     async def test_truncate(self):
         async with Daemon() as d:
             _, (s,) = await register(d.client, [service(
