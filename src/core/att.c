@@ -16,7 +16,8 @@
 
 #include "att_priv.h"
 
-#define READ_BATCH 16 /* PDUs a system call takes at most */
+#define READ_BATCH    16 /* PDUs a system call takes at most */
+#define ATT_MEMORY_MS 20 /* the kernel had no memory for a PDU: it is asked again after so long */
 
 void att_hold(struct att *att)
 {
@@ -57,6 +58,10 @@ int att_send(struct att *att, const uint8_t *pdu, size_t len)
 		return 0;
 	if (errno == EAGAIN || errno == EWOULDBLOCK)
 		return -EAGAIN;
+	if (errno == ENOBUFS || errno == ENOMEM) {
+		timer_start_ms(&att->memory, ATT_MEMORY_MS);
+		return -EAGAIN;
+	}
 	if (is_end(errno)) {
 		/* this call may have taken the error that reading would have found */
 		if (!att->end_err && errno != ENOTCONN && errno != EPIPE)
@@ -168,8 +173,9 @@ void att_pump(struct att *att)
 		} while (r > 0);
 		att->blocked = r == -EAGAIN;
 	}
+	/* without memory the socket may be writable all the time */
 	if (!att->closed)
-		events = LOOP_READ | (att->blocked ? LOOP_WRITE : 0);
+		events = LOOP_READ | (att->blocked && !timer_armed(&att->memory) ? LOOP_WRITE : 0);
 	(void)loop_io_set(&att->io, events); /* when it fails the next call tries again */
 }
 
@@ -180,6 +186,7 @@ static void att_stop(struct att *att)
 	att->closed = true;
 	timer_stop(&att->patience);
 	timer_stop(&att->indicated.patience);
+	timer_stop(&att->memory);
 	att_pump(att);
 }
 
@@ -310,19 +317,36 @@ static void att_read(struct att *att)
 	}
 }
 
+/* Something may be handed to the kernel again. The bearer is held. */
+static void go_on(struct att *att)
+{
+	att->blocked = false;
+	att_pump(att);
+	if (att_writable(att) && att->server->writable)
+		att->server->writable(att->server_data);
+}
+
+static void on_memory(struct timer *t)
+{
+	struct att *att = container_of(t, struct att, memory);
+
+	att_hold(att);
+	go_on(att);
+	att_release(att);
+}
+
 static void on_ready(struct loop_io *io, int ready)
 {
 	struct att *att = container_of(io, struct att, io);
 
 	att_hold(att);
 	if (ready & LOOP_READ)
-		att_read(att); /* still blocked, so that what it leads to stands behind what waits */
+		att_read(
+			att); /* still blocked, so that what it leads to stands behind what waits */
 	if (!att->freed && ready & LOOP_WRITE)
-		att->blocked = false;
-	if (!att->freed)
+		go_on(att);
+	else if (!att->freed)
 		att_pump(att);
-	if (!att->freed && ready & LOOP_WRITE && att_writable(att) && att->server->writable)
-		att->server->writable(att->server_data);
 	att_release(att);
 }
 
@@ -346,6 +370,7 @@ int att_new(struct loop *loop, int fd, const struct att_events *events, void *da
 	att->rx_mtu = ATT_MTU_MAX;
 	list_init(&att->requests);
 	timer_init(&att->patience, loop, on_patience);
+	timer_init(&att->memory, loop, on_memory);
 	att_out_init(att);
 	r = loop_io_init(&att->io, loop, fd, on_ready);
 	if (r == 0)
@@ -365,6 +390,7 @@ struct att *att_free(struct att *att)
 	assert(!att->indicated.cmd && list_empty(&att->others));
 	timer_stop(&att->patience);
 	timer_stop(&att->indicated.patience);
+	timer_stop(&att->memory);
 	loop_io_deinit(&att->io);
 	closep(&att->fd);
 	att->closed = true;

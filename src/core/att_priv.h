@@ -60,6 +60,7 @@ struct att {
 	unsigned int confirms;   /* indications to be confirmed */
 	unsigned int precedence; /* answers and confirmations that went while ours waited */
 	bool blocked;            /* the kernel took no more: wait until it does */
+	struct timer memory;     /* armed: it had no memory, and does not tell when it has */
 
 	bool ended; /* the socket reported its end; data may be queued behind */
 	int end_err;
@@ -76,7 +77,7 @@ void att_release(struct att *att);
 /** att_pump() - send what can be sent, and wait for the kernel if something is left */
 void att_pump(struct att *att);
 
-/** att_send() - one PDU to the kernel. Return: 0; -EAGAIN; -EMSGSIZE, -ENOTCONN, -ENOMEM. */
+/** att_send() - one PDU to the kernel. Return: 0; -EAGAIN, also when it has no memory; -EMSGSIZE, -ENOTCONN, -ENOMEM. */
 int att_send(struct att *att, const uint8_t *pdu, size_t len);
 
 /** att_check_pdu() - may @pdu be sent, and is it of @kind? */

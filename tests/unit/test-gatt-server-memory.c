@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the server asks of memory: nothing for what happens all the time, and an honest answer wherever there is none. */
+#include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -215,6 +216,60 @@ static void bonds_without_memory(void **state)
 	server_bed_close(&sb);
 }
 
+static unsigned int sends_failing;
+
+ssize_t __real_send(int fd, const void *buf, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *buf, size_t len, int flags);
+
+ssize_t __wrap_send(int fd, const void *buf, size_t len, int flags)
+{
+	if (sends_failing == 0 || fd != att_fd(sb.peers[0].att)) /* the peer's own go */
+		return __real_send(fd, buf, len, flags);
+	sends_failing--;
+	errno = ENOBUFS;
+	return -1;
+}
+
+static int confirmed;
+
+static void on_confirmed(struct op *op, int res)
+{
+	assert_int_equal(res, 0);
+	confirmed++;
+}
+
+/* It has no buffer for this moment: what was to be sent goes a little later, and nothing is lost or asked for all the time. */
+static void a_kernel_without_memory(void **state)
+{
+	struct gatt_indication ind = {0};
+
+	start(23);
+	bed_play(&sb.peers[0], __func__, "< 12 32 00 01 00; > 13; < 12 38 00 02 00; > 13");
+	sends_failing = 4;
+	bed_play(&sb.peers[0], __func__, "< 0a 22 00; =");
+	assert_true(sends_failing >= 2);
+	bed_play(&sb.peers[0], __func__, "~ 1000; > 0b 01 02 03");
+	assert_int_equal(sends_failing, 0);
+
+	sends_failing = 2;
+	gatt_server_update(sb.server, server_bed_local(&sb, H_TELL));
+	bed_play(&sb.peers[0], __func__, "=; ~ 1000; > 1b 31 00 10 11");
+	sends_failing = 2;
+	gatt_server_update(sb.server, server_bed_local(&sb, H_INDICATE));
+	bed_play(&sb.peers[0], __func__, "=; ~ 1000; > 1d 37 00 69; < 1e");
+
+	op_init(&ind.op, sb.loop, on_confirmed);
+	sends_failing = 2;
+	assert_int_equal(gatt_server_indicate(sb.links[0], server_bed_local(&sb, H_INDICATE), NULL,
+	                                      0, &ind, 0, NULL),
+	                 0);
+	bed_play(&sb.peers[0], __func__, "=; ~ 1000; > 1d 37 00 69; < 1e; =");
+	assert_int_equal(confirmed, 1);
+	sends_failing = 2;
+	bed_play(&sb.peers[0], __func__, "< 1d 22 00 01; =; ~ 1000; > 1e");
+	server_bed_close(&sb);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +280,7 @@ int main(void)
 		cmocka_unit_test(a_server_without_memory),
 		cmocka_unit_test(registering_without_memory),
 		cmocka_unit_test(bonds_without_memory),
+		cmocka_unit_test(a_kernel_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
