@@ -524,6 +524,28 @@ async def reader_gone(w):
 
 
 @case
+async def reader_that_does_not_read(w):
+    """A full pipe is no reason not to end when told."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        try:
+            while True:
+                os.write(write, bytes(4096))
+        except BlockingIOError:
+            os.set_blocking(write, True)
+        p = await w.start("serve", TEMP, stdout=write)
+        os.close(write)
+        await until(lambda: w.mock.apps)  # "serving" is the first line
+        await asyncio.sleep(0.1)
+        p.send_signal(number)
+        err = await asyncio.wait_for(p.stderr.read(), 5)
+        assert await asyncio.wait_for(p.wait(), 5) in (0, 130) and err == b"", (p.returncode, err)
+        os.close(read)
+        assert w.mock.apps == {}
+
+
+@case
 async def daemon_goes(w):
     s = await serve(w, TEMP)
     w.mock.stop()

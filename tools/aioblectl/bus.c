@@ -409,14 +409,32 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
-int ctl_watch(struct ctl *c, bool deadline)
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+static sigset_t watched(void)
 {
-	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 	sigset_t set;
 
 	(void)sigemptyset(&set); /* neither fails for a known signal */
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		(void)sigaddset(&set, signals[i]);
+	return set;
+}
+
+bool ctl_signaled(struct ctl *c)
+{
+	const struct timespec now = {.tv_sec = 0};
+	sigset_t set = watched();
+
+	if (sigtimedwait(&set, NULL, &now) > 0)
+		stop(c, STOP_SIGNAL);
+	return c->stop == STOP_SIGNAL;
+}
+
+int ctl_watch(struct ctl *c, bool deadline)
+{
+	sigset_t set = watched();
+
 	ctl_must(sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0);
 	(void)signal(SIGPIPE, SIG_IGN); /* out_flush() looks at the error instead */
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)

@@ -274,6 +274,9 @@ int ctl_find_adapter(struct ctl *c, char **ret);
  */
 int ctl_watch(struct ctl *c, bool deadline);
 
+/** ctl_signaled() - has one of these signals come, or does one wait? For when the loop does not run. */
+bool ctl_signaled(struct ctl *c);
+
 /** ctl_run() - dispatch events until c->stop is set */
 void ctl_run(struct ctl *c);
 

@@ -8,11 +8,15 @@
 #include <ctype.h>
 #include <errno.h>
 #include <langinfo.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#define SIGNAL_LOOK_MS 100 /* while nobody reads */
 
 /* JSON text is ASCII outside its strings, so an escape is right wherever a dangerous character
  * stands. */
@@ -60,8 +64,24 @@ void out_line(struct ctl *c, json_object *o)
 	out_flush(c);
 }
 
+/* The signals that end us are blocked, so a write() that waits for a reader would wait them out. */
+static bool may_write(struct ctl *c)
+{
+	struct pollfd pfd = {.fd = STDOUT_FILENO, .events = POLLOUT};
+	int r;
+
+	while ((r = poll(&pfd, 1, SIGNAL_LOOK_MS)) == 0 || (r < 0 && errno == EINTR))
+		if (ctl_signaled(c))
+			return false;
+	return true;
+}
+
 void out_flush(struct ctl *c)
 {
+	if (!may_write(c)) {
+		__fpurge(stdout); /* nobody takes it, and the end must not wait either */
+		return;
+	}
 	if (fflush(stdout) < 0 && errno == EPIPE && c->stop == STOP_NONE)
 		c->stop = STOP_READER;
 }

@@ -54,7 +54,11 @@ bool out_terminal(struct ctl *c, size_t *ret_rows, size_t *ret_columns);
 /** out_utf8() - does the locale show more than ASCII? */
 bool out_utf8(void);
 
-/** out_flush() - what was written leaves now; a reader that has gone ends the stream */
+/**
+ * out_flush() - what was written leaves now; a reader that has gone ends the stream
+ *
+ * Waits for a reader that is slow, until a signal comes; what was written is forgotten then.
+ */
 void out_flush(struct ctl *c);
 
 /** out_finish() - flush and close standard output. Return: @code, or CTL_FAILED after telling that
