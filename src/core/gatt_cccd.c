@@ -65,9 +65,9 @@ static void cccds_remove(struct gatt_cccds *c, struct gatt_cccd *cccd)
 	c->n--;
 }
 
-int cccds_set(struct gatt_cccds *c, uint16_t handle, uint16_t value, const struct uuid *uuid)
+int cccds_set(struct gatt_cccds *c, const struct gatt_local *local, uint16_t value)
 {
-	struct gatt_cccd *cccd = cccds_find(c, handle);
+	struct gatt_cccd *cccd = cccds_find(c, local->cccd);
 	size_t i;
 
 	if (cccd && value == 0)
@@ -78,9 +78,12 @@ int cccds_set(struct gatt_cccds *c, uint16_t handle, uint16_t value, const struc
 		return 0;
 	if (cccds_reserve(c, 1) < 0)
 		return -ENOMEM;
-	i = cccds_position(c, handle);
+	i = cccds_position(c, local->cccd);
 	memmove(c->v + i + 1, c->v + i, (c->n - i) * sizeof(*c->v));
-	c->v[i] = (struct gatt_cccd){.handle = handle, .value = value, .uuid = *uuid};
+	c->v[i] = (struct gatt_cccd){.handle = local->cccd,
+	                             .value = value,
+	                             .uuid = local->uuid,
+	                             .service = local->service->uuid};
 	c->n++;
 	return 0;
 }
@@ -137,7 +140,7 @@ uint8_t gatt_write_cccd(struct gatt_link *link, struct gatt_local *local, const 
 	if (bits == gatt_link_cccd(link, local))
 		return 0;
 	gatt_forget_due(link, local->cccd);
-	if (cccds_set(&link->cccds, local->cccd, bits, &local->uuid) < 0)
+	if (cccds_set(&link->cccds, local, bits) < 0)
 		return ATT_ERR_RESOURCES;
 	if (local == link->server->changed && !(bits & GATT_CCCD_INDICATE))
 		link->changed = (struct att_range){0, 0};
@@ -259,12 +262,19 @@ bool gatt_wants_service_changed(const struct gatt_server *server, const struct g
 	return cccd && cccd->value & GATT_CCCD_INDICATE;
 }
 
+static bool is_of(const struct gatt_cccd *cccd, const struct gatt_attr *attr)
+{
+	return attr && attr->kind == GATT_ATTR_CCCD &&
+	       uuid_equal(&attr->local->uuid, &cccd->uuid) &&
+	       uuid_equal(&attr->local->service->uuid, &cccd->service);
+}
+
 /* Is it still the same characteristic's? It may have lost a property. */
 static bool keep_cccd(const struct gatt_link *link, struct gatt_cccd *cccd)
 {
 	const struct gatt_attr *attr = gatt_db_find(link->server->db, cccd->handle);
 
-	if (!attr || attr->kind != GATT_ATTR_CCCD || !uuid_equal(&attr->local->uuid, &cccd->uuid))
+	if (!is_of(cccd, attr))
 		return false;
 	cccd->value &= cccd_mask(attr->local);
 	return cccd->value != 0;
@@ -387,8 +397,8 @@ static struct gatt_bond *bond_new(struct gatt_server *server, const struct addr 
 static bool restorable(struct gatt_link *link, const struct gatt_cccd *kept,
                        const struct gatt_attr *attr)
 {
-	return attr && attr->kind == GATT_ATTR_CCCD && !cccds_find(&link->cccds, kept->handle) &&
-	       uuid_equal(&attr->local->uuid, &kept->uuid) && kept->value & cccd_mask(attr->local);
+	return is_of(kept, attr) && !cccds_find(&link->cccds, kept->handle) &&
+	       kept->value & cccd_mask(attr->local);
 }
 
 static void restore_cccds(struct gatt_link *link, const struct gatt_cccds *kept)
@@ -401,7 +411,7 @@ static void restore_cccds(struct gatt_link *link, const struct gatt_cccds *kept)
 			continue;
 		bits = kept->v[i].value & cccd_mask(attr->local);
 		/* without memory the peer has to subscribe again, as it would after a loss of the bond */
-		if (cccds_set(&link->cccds, kept->v[i].handle, bits, &kept->v[i].uuid) == 0)
+		if (cccds_set(&link->cccds, attr->local, bits) == 0)
 			tell_subscribed(link, attr->local, bits);
 	}
 }

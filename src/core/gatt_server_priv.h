@@ -30,9 +30,9 @@
 struct gatt_cccd {
 	uint16_t handle;
 	uint16_t value; /* never 0: then there is no entry */
-	struct uuid
-		uuid; /* of the characteristic: a bond finds out whether the handle means the same */
-	bool due;     /* the stored value is to be sent */
+	/* of the characteristic and of its service: a bond finds out whether the handle means the same */
+	struct uuid uuid, service;
+	bool due; /* the stored value is to be sent */
 };
 
 /* Sorted by handle. */
@@ -48,7 +48,9 @@ struct gatt_cccd *cccds_next(const struct gatt_cccds *c, uint16_t handle);
 
 /** cccds_reserve() - room for @n more. Return: 0, -ENOMEM. */
 int cccds_reserve(struct gatt_cccds *c, size_t n);
-int cccds_set(struct gatt_cccds *c, uint16_t handle, uint16_t value, const struct uuid *uuid);
+
+/** cccds_set() - of the characteristic @local. Return: 0, -ENOMEM. */
+int cccds_set(struct gatt_cccds *c, const struct gatt_local *local, uint16_t value);
 
 /* A bonded peer, here or away. While @holder is there its fields are the link's to keep. */
 struct gatt_bond {

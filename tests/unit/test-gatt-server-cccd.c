@@ -430,6 +430,29 @@ static void another_characteristic_at_the_handle(void **state)
 	server_bed_close(&sb);
 }
 
+/* Batteries are all alike, but this one is somebody else's. */
+static void the_same_characteristic_of_another_service(void **state)
+{
+	struct gatt_app *app;
+	struct server_bed sb;
+
+	server_bed_open(&sb);
+	app = server_bed_add(&sb, 1, NULL);
+	server_bed_connect(&sb, 0, 23);
+	server_bed_secure(&sb, 0, 2, 16, true);
+	bed_play(&sb.peers[0], __func__, "< 12 11 00 01 00; > 13");
+	server_bed_said(&sb, "subscribed(0 0010 1)");
+	server_bed_disconnect(&sb, 0);
+	gatt_server_remove(app);
+	(void)server_bed_add(&sb, 2, NULL);
+	sb.log[0] = '\0';
+	server_bed_connect(&sb, 0, 23);
+	server_bed_secure(&sb, 0, 2, 16, true);
+	bed_play(&sb.peers[0], __func__, "< 0a 11 00; > 0b 00 00");
+	server_bed_said(&sb, "");
+	server_bed_close(&sb);
+}
+
 /* --- those who know the table --- */
 
 static void hash_changes_with_the_table(void **state)
@@ -649,6 +672,7 @@ int main(void)
 		cmocka_unit_test(service_changed_for_those_who_were_away),
 		cmocka_unit_test(service_changed_without_a_confirmation),
 		cmocka_unit_test(another_characteristic_at_the_handle),
+		cmocka_unit_test(the_same_characteristic_of_another_service),
 		cmocka_unit_test(hash_changes_with_the_table),
 		cmocka_unit_test(robust_caching),
 		cmocka_unit_test(a_refused_execution_empties_the_queue),
