@@ -95,7 +95,7 @@ int gatt_server_add(struct gatt_server *server, const struct gatt_def_service *d
                     struct gatt_app *old, const struct gatt_app_events *events, void *data,
                     struct gatt_app **ret, struct gatt_def_error *ret_error);
 
-/** gatt_server_remove() - questions end with their fallback, indications of its values with -ECANCELED */
+/** gatt_server_remove() - questions are over without read_over(), indications of its values end with -ECANCELED */
 void gatt_server_remove(struct gatt_app *app);
 
 /**

@@ -68,17 +68,24 @@ void gatt_ask_granted(struct gatt_link *link, const struct gatt_local *local, si
 
 /* --- one question --- */
 
-static void decide(struct gatt_ask *ask, uint16_t handle, uint8_t code)
+/* The request is looked at again. */
+static void go_on(struct gatt_ask *ask)
 {
-	struct gatt_link *link = ask->link;
-
-	ask->decisions[ask->n++] = (struct gatt_decision){handle, code};
-	if (code && link->granted == handle)
-		link->granted = 0;
 	ask->token = 0;
 	ask->app = NULL;
 	timer_stop(&ask->deadline);
 	defer_post(&ask->resume);
+}
+
+static void decide(struct gatt_ask *ask, const struct gatt_app *app, uint16_t handle, uint8_t code)
+{
+	struct gatt_link *link = ask->link;
+
+	ask->decisions[ask->n++] =
+		(struct gatt_decision){.app = app, .handle = handle, .code = code};
+	if (code && link->granted == handle)
+		link->granted = 0;
+	go_on(ask);
 }
 
 static uint32_t next_token(struct gatt_server *server)
@@ -96,7 +103,7 @@ static void put_question(struct gatt_ask *ask, struct gatt_local *local)
 
 	if (ask->budget_us <= loop_now_us(server->loop)) {
 		server->stats.read_timeouts++;
-		decide(ask, local->handle, local->on_read_fallback);
+		decide(ask, local->service->app, local->handle, local->on_read_fallback);
 		return;
 	}
 	ask->app = local->service->app;
@@ -115,7 +122,7 @@ static void question_over(struct gatt_ask *ask)
 	struct gatt_app *app = ask->app;
 	uint32_t token = ask->token;
 
-	decide(ask, ask->handle, ask->fallback);
+	decide(ask, app, ask->handle, ask->fallback);
 	if (hooks->events->read_over)
 		hooks->events->read_over(app, token, hooks->data);
 }
@@ -137,7 +144,7 @@ int gatt_server_allow(struct gatt_server *server, uint32_t token, uint8_t code)
 	list_for_each (link, &server->links, link) {
 		if (!link->ask || link->ask->token != token)
 			continue;
-		decide(link->ask, link->ask->handle, code);
+		decide(link->ask, link->ask->app, link->ask->handle, code);
 		return 0;
 	}
 	return -ENOENT;
@@ -157,7 +164,7 @@ static void on_resume(struct defer *d)
 			put_question(ask, link->wanted);
 			return;
 		}
-		/* values that change with each answer could go on for ever */
+		/* more than an answer holds: whatever has led to it, it ends here */
 		w = wr_init(pdu, att_mtu(link->att));
 		(void)gatt_refuse(&w, ask->pdu[0], link->wanted->handle, ATT_ERR_UNLIKELY);
 	}
@@ -201,9 +208,16 @@ int gatt_ask_begin(struct gatt_link *link, const uint8_t *pdu, size_t len)
 void gatt_ask_app_gone(struct gatt_link *link, const struct gatt_app *app)
 {
 	struct gatt_ask *ask = link->ask;
+	size_t n = 0;
 
-	if (ask && ask->token && ask->app == app)
-		decide(ask, ask->handle, ask->fallback);
+	if (!ask)
+		return;
+	for (size_t i = 0; i < ask->n; i++)
+		if (ask->decisions[i].app != app)
+			ask->decisions[n++] = ask->decisions[i];
+	ask->n = n;
+	if (ask->token && ask->app == app)
+		go_on(ask);
 }
 
 void gatt_ask_end(struct gatt_link *link)

@@ -93,6 +93,7 @@ struct gatt_prepared {
 };
 
 struct gatt_decision {
+	const struct gatt_app *app; /* whose; to compare with only */
 	uint16_t handle;
 	uint8_t code;
 };
@@ -250,6 +251,8 @@ void gatt_ask_granted(struct gatt_link *link, const struct gatt_local *local, si
 
 /** gatt_ask_begin() - put the request aside and ask for link->wanted. Return: 0, -ENOMEM. */
 int gatt_ask_begin(struct gatt_link *link, const uint8_t *pdu, size_t len);
+
+/** gatt_ask_app_gone() - what @app has said no longer counts: whose a value is now is asked, within the same budget */
 void gatt_ask_app_gone(struct gatt_link *link, const struct gatt_app *app);
 
 /** gatt_ask_end() - the link ends: the application is told that the question is over */

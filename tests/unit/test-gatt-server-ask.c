@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Readers whose application is asked first: it answers, refuses, is slow, silent or gone. */
+#include <unistd.h>
+
 #include "aiobled/result.h"
 
 #include "../support/server_bed.h"
@@ -72,11 +74,13 @@ static const struct row {
          "< 08 50 00 53 00 09 a1; > 09 15 52 00 4c*19; < 0c 52 00 13 00; > 0d 4c*22",
          "read(0 0052)"},
 	{"what came behind the end is no rest", "ar", false,
-         "< 0a 52 00; > 0b 6f 6e 65; < 0c 52 00 03 00; > 0d; < 12 52 00 55*20; > 13; < 0c 52 00 03 00; "
+         "< 0a 52 00; > 0b 6f 6e 65; < 0c 52 00 03 00; > 0d; < 12 52 00 55*20; > 13; < 0c 52 00 03 "
+         "00; "
          "> 01 0c 52 00 81",
          "read(0 0052) written(0 0052 5555555555555555555555555555555555555555) read(0 0052)"},
 	{"a rest after half an hour is none", "lr", false,
-         "< 0a 52 00; > 0b 4c*22; ~ 29999; < 0c 52 00 16 00; > 0d 4c*22; ~ 1800000; < 0c 52 00 2c 00; > "
+         "< 0a 52 00; > 0b 4c*22; ~ 29999; < 0c 52 00 16 00; > 0d 4c*22; ~ 1800000; < 0c 52 00 2c "
+         "00; > "
          "01 0c 52 00 81",
          "read(0 0052) read(0 0052)"},
 	{"not the rest", "lrr", false,
@@ -276,21 +280,34 @@ static void the_application_goes(void **state)
 	server_bed_close(&sb);
 }
 
-/* The question was the old one's; the value there is now is nobody's to be asked for twice in one request. */
+/* The question was the old one's, and so is what was said: whose the value is now is asked. */
 static void the_application_is_replaced(void **state)
 {
 	struct gatt_app *app;
 	struct server_bed sb;
+	uint32_t old;
 
 	server_bed_open(&sb);
 	server_bed_connect(&sb, 0, 23);
 	app = server_bed_add(&sb, 2, NULL);
 	bed_play(&sb.peers[0], __func__, "< 0a 7b 00; =");
-	(void)server_bed_add(&sb, 2, app);
-	bed_play(&sb.peers[0], __func__, "> 0b 78; < 0a 7b 00; =");
-	assert_int_equal(gatt_server_allow(sb.server, sb.token, 0), 0);
-	bed_play(&sb.peers[0], __func__, "> 0b 78");
+	old = sb.token;
+	app = server_bed_add(&sb, 2, app);
+	assert_int_equal(gatt_server_allow(sb.server, old, 0), -ENOENT);
+	bed_play(&sb.peers[0], __func__, "=");
+	assert_int_equal(gatt_server_allow(sb.server, sb.token, 0x81), 0);
+	bed_play(&sb.peers[0], __func__, "> 01 0a 7b 00 81");
 	server_bed_said(&sb, "read(0 007b) read(0 007b)");
+
+	bed_play(&sb.peers[0], __func__, "< 0e 7b 00 52 00; =");
+	assert_int_equal(gatt_server_allow(sb.server, sb.token, 0), 0);
+	bed_play(&sb.peers[0], __func__, "=");
+	(void)server_bed_add(&sb, 2, app);
+	assert_int_equal(gatt_server_allow(sb.server, sb.token, 0), 0);
+	bed_play(&sb.peers[0], __func__, "=");
+	assert_int_equal(gatt_server_allow(sb.server, sb.token, 0x81), 0);
+	bed_play(&sb.peers[0], __func__, "> 01 0e 7b 00 81");
+	server_bed_said(&sb, "read(0 007b) read(0 0052) read(0 007b)");
 	server_bed_close(&sb);
 }
 
@@ -377,10 +394,12 @@ static void remove_after_the_last(struct server_bed *sb, struct gatt_local *loca
 	victim = NULL;
 }
 
-/* One who asks for more than an answer could hold, because what was granted went: that ends, too. */
+/* What was granted goes when there is nearly all of the answer: it is made of what is there, and nobody is asked twice. */
 static void more_questions_than_an_answer_holds(void **state)
 {
+	static const uint8_t request[] = {ATT_READ_BY_TYPE_REQ, 0x79, 0, 0xff, 0xff, 0xaa, 0xa1};
 	struct server_bed sb;
+	uint8_t got[600];
 
 	server_bed_open(&sb);
 	server_bed_connect(&sb, 0, 517);
@@ -388,9 +407,13 @@ static void more_questions_than_an_answer_holds(void **state)
 	(void)add_many(&sb);
 	asked = 0;
 	sb.on_read = remove_after_the_last;
-	bed_play(&sb.peers[0], __func__,
-	         "< 08 79 00 ff ff aa a1; > 01 08 80 02 0e; < 0a 22 00; > 0b 01 02 03");
-	assert_int_equal(asked, 258);
+	assert_int_equal(write(sb.peers[0].peer, request, sizeof(request)), sizeof(request));
+	assert_int_equal(loop_settle(sb.loop), 0);
+	assert_int_equal(read(sb.peers[0].peer, got, sizeof(got)), 2 + 200 * 2);
+	assert_int_equal(got[0], ATT_READ_BY_TYPE_RSP);
+	assert_int_equal(got[1], 2);
+	assert_int_equal(asked, 400);
+	bed_play(&sb.peers[0], __func__, "< 0a 22 00; > 0b 01 02 03");
 	server_bed_close(&sb);
 }
 
