@@ -351,6 +351,17 @@ async def lost_writes_are_told(w):
 
 
 @case
+async def a_peer_makes_no_lines(w):
+    with file_of({"services": [{"uuid": "180f", "characteristics": [{"uuid": "2a19", "write": True, "format": "u8,raw"}]}]}) as f:
+        s = await serve(w, f)
+    for value in b"\x01one\n2\twritten\x1b[2J", b"\x02":
+        await w.mock.central_writes("/", w.mock.value("2a19"), value)
+    assert await s.line() == ["written", "-", "battery_level", "1 one\ufffd2\ufffdwritten\ufffd[2J"]
+    assert await s.line() == ["written", "-", "battery_level", "2"]
+    await s.stop()
+
+
+@case
 async def odd_length_is_shown_in_hex(w):
     with file_of({"services": [{"uuid": "180f", "characteristics": [{"uuid": "2a19", "write": True, "format": "u16"}]}]}) as f:
         s = await serve(w, f)

@@ -72,13 +72,27 @@ static void add_time(struct serve *s, int64_t us, struct text *t)
 	text_addf(t, "%s.%03d", buf, (int)(us % 1000000 / 1000));
 }
 
+/* What a peer wrote stands in a line among others: raw bytes as text, or a newline of its would begin one. */
+static struct value_format line_format(const struct value_format *f)
+{
+	struct value_format line = *f;
+
+	for (size_t i = 0; i < line.count; i++)
+		if (line.fields[i].kind == VALUE_RAW)
+			line.fields[i].kind = VALUE_TEXT;
+	return line;
+}
+
 static void add_value(struct serve *s, const struct serve_event *e, struct text *t)
 {
+	struct value_format format;
+
 	if (!e->attr || strcmp(e->kind, "written") != 0) {
 		text_adds(t, text_str(&e->words));
 		return;
 	}
-	if (value_print(&e->value->def->format, e->bytes.s, e->bytes.len, s->c->tty, t) >= 0)
+	format = line_format(&e->value->def->format);
+	if (value_print(&format, e->bytes.s, e->bytes.len, s->c->tty, t) >= 0)
 		return;
 	text_free(t);
 	text_hex(t, e->bytes.s, e->bytes.len);
