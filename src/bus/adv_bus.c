@@ -433,10 +433,23 @@ static void on_finished(_unused_ struct adv *adv, enum adv_end end, int res, voi
 	defer_post(&s->reap);
 }
 
+/* Ops of the engine may have gone with its advertiser; their calls are left to be answered. */
+static void end_calls(struct adv_bus *s)
+{
+	struct bus_call *call;
+
+	while ((call = list_first(&s->calls, struct bus_call, scope))) {
+		if (op_live(call->op))
+			op_fail(call->op, -ESHUTDOWN);
+		else
+			fail_over(container_of(call, struct adv_call, call));
+	}
+}
+
 void adv_bus_free(struct adv_bus *s)
 {
 	defer_cancel(&s->reap);
-	scope_fail(&s->calls, -ESHUTDOWN);
+	end_calls(s);
 	adv_free(s->adv);
 	holder_deinit(&s->holder);
 	props_deinit(&s->props);

@@ -408,6 +408,17 @@ class Holders(TestCase):
             adv = await d.client.advertise()  # work turns it on again
             self.assertEqual(await d.client.get(adv, ADVERTISER, "State"), "running")
 
+    async def test_updates_that_wait_are_canceled_with_it(self):
+        async with Daemon() as d:
+            other = await d.new_client()
+            adv = await other.advertise(lifetime="caller")
+            await d.tell("rule", ADD_DATA, 0, 1, 1, 0, 0)  # the kernel does not answer it
+            waiting = [d.client.start(adv, ADVERTISER, "Update", "a{sv}", [options(name=f"{i}")]) for i in range(3)]
+            await asyncio.sleep(0.05)
+            other.close()
+            for call in waiting:
+                await self.fails("Canceled", call)
+
     async def test_adapter_stop_answers_an_advertise_that_waits(self):
         async with Daemon() as d:
             await d.tell("rule", ADD_PARAMS, 0, 1, 1, 0, 0)  # the kernel does not answer it
