@@ -460,7 +460,7 @@ void adv_bus_free(struct adv_bus *s)
 void adv_bus_release(struct adv_bus *s, const char *reason)
 {
 	if (s->starting) {
-		op_fail(s->start, -ECANCELED); /* the caller is told, and it goes: advertise_release() */
+		op_fail(s->start, -ECANCELED); /* and it goes: advertise_release() */
 		return;
 	}
 	if (s->adv)
@@ -481,8 +481,8 @@ static bool on_busy(struct holder *h)
 
 /* --- Adapter1.Advertise --- */
 
-/* Who has the places of the controller, for the one who found none. */
-static void no_slots(const struct adapter_bus *a, const struct client *client, char *buf,
+/* Who has the places of the controller, those that are being set up included, for @call, which found none. */
+static void no_slots(const struct adapter_bus *a, const struct adv_call *call, char *buf,
                      size_t size, struct bus_error *err)
 {
 	uint32_t count = adv_count(a->adapter), own = 0, others = 0;
@@ -490,9 +490,9 @@ static void no_slots(const struct adapter_bus *a, const struct client *client, c
 	const char *name = NULL;
 
 	list_for_each (s, &a->advertisers, link) {
-		if (!s->adv || s->starting)
+		if (!s->adv || s == call->adv)
 			continue;
-		if (holder_has(&s->holder, client))
+		if (holder_has(&s->holder, call->call.client))
 			own++;
 		else
 			others++;
@@ -512,12 +512,12 @@ static void no_slots(const struct adapter_bus *a, const struct client *client, c
 }
 
 /* @buf: for the sentence */
-static void start_error(struct adapter_bus *a, const struct client *client, int res, char *buf,
+static void start_error(struct adapter_bus *a, const struct adv_call *call, int res, char *buf,
                         size_t size, struct bus_error *err)
 {
 	*err = (struct bus_error){.res = res};
 	if (res == -ENOSPC)
-		no_slots(a, client, buf, size, err);
+		no_slots(a, call, buf, size, err);
 	else if (res == -ENETDOWN && *adapter_reason(a->adapter))
 		err->text = adapter_reason(a->adapter);
 	else if (res == -EOPNOTSUPP)
@@ -540,7 +540,7 @@ static void advertise_failed(struct adv_call *call, struct adapter_bus *a, int r
 	struct bus_error err;
 	char text[BUS_ERROR_TEXT_MAX];
 
-	start_error(a, call->call.client, res, text, sizeof(text), &err);
+	start_error(a, call, res, text, sizeof(text), &err);
 	bus_call_fail(&call->call, &err);
 }
 

@@ -457,6 +457,16 @@ class Limits(TestCase):
             await stop(other, adv)
             await d.client.advertise()
 
+    async def test_places_that_are_about_to_be_taken(self):
+        async with Daemon() as d:
+            other = await d.new_client()
+            await d.tell("rule", ADD_PARAMS, 0, 1, 5, 0, 100)  # the kernel takes its time
+            starting = [c.start(HCI0, ADAPTER, "Advertise", "ta{sv}", [100000, {}]) for c in (d.client, d.client, other)]
+            await asyncio.sleep(0.05)
+            e = await self.fails("NoSlots", d.client.advertise())
+            self.assertIn("2 by you, 1 by other clients, 0 by other programs", e.text)
+            await asyncio.gather(*starting)
+
     async def test_quota(self):
         async with Daemon("--advertisers", "1") as d:
             adv = await d.client.advertise(timeout_ms=10)
