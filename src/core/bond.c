@@ -14,7 +14,8 @@
 #include "aiobled/result.h"
 #include "links_priv.h"
 
-#define BONDS_MAX 64 /* identities remembered of an adapter; then the oldest is forgotten */
+#define BONDS_MAX                                                                                  \
+	64 /* identities remembered of an adapter; then the oldest without a link is forgotten */
 
 struct bond {
 	struct list link;
@@ -52,13 +53,23 @@ static void bond_forget(struct links *links, const struct addr *identity)
 		bond_free(links, b);
 }
 
+static struct bond *bond_to_forget(struct links *links)
+{
+	struct bond *b;
+
+	list_for_each (b, &links->bond.known, link)
+		if (!conn_find(links, &b->identity))
+			return b;
+	return list_first(&links->bond.known, struct bond, link);
+}
+
 static void bond_remember(struct links *links, const struct addr *identity)
 {
 	struct bond *b;
 
 	bond_forget(links, identity); /* it is the newest now */
 	if (links->bond.n_known >= BONDS_MAX)
-		bond_free(links, list_first(&links->bond.known, struct bond, link));
+		bond_free(links, bond_to_forget(links));
 	b = malloc(sizeof(*b));
 	if (!b)
 		return; /* a later link with it is taken for one that is encrypted only */

@@ -385,6 +385,24 @@ static void the_oldest_bonds_are_forgotten(void **state)
 	assert_false(conn_bonded(last));
 }
 
+/* Strangers that pair one after the other do not take the place of a peer that has a link. */
+static void who_is_there_is_not_forgotten(void **state)
+{
+	struct fake_link *l = up(0);
+	struct conn *first = last;
+
+	pair(l);
+	for (unsigned int i = 1; i <= BONDS; i++) {
+		struct addr peer = peer_addr(i);
+
+		l = fake_link_incoming(world.fk, 0, &peer, 0x41, "ham");
+		world_advance(0);
+		pair(l);
+		down(l);
+	}
+	assert_true(conn_bonded(first));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, world_teardown)
 
 int main(void)
@@ -406,6 +424,7 @@ int main(void)
 		T(a_private_address_gets_its_identity),
 		T(it_is_found_by_both_names),
 		T(the_oldest_bonds_are_forgotten),
+		T(who_is_there_is_not_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
