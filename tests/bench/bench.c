@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * bench-client SUBJECT ADDRESS MEASURE [NUMBER]: measures one thing and prints "name value" lines. BENCH_PID is the daemon
- * whose processor time is counted; without it that of this process is, for the floor has no daemon.
+ * whose processor time is counted, or several with commas; without it that of this process is, for the floor has no daemon.
+ * With "floor" as the central and bench-server as the peer it measures the peripheral side.
  */
 #include "bench.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <systemd/sd-bus.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "aiobled/bytes.h"
@@ -24,49 +18,6 @@
 #define LATENCIES   60
 #define INTERVAL_US 5000 /* of the notifications whose latency is taken */
 #define QUIET_MS    3000 /* after this long without anything, nothing more is coming */
-
-uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-void die(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)fputs("bench-client: ", stderr);
-	(void)vfprintf(stderr, fmt, ap);
-	(void)fputc('\n', stderr);
-	va_end(ap);
-	exit(1);
-}
-
-bool wait_fd(int fd, short events, int timeout_ms)
-{
-	struct pollfd p = {.fd = fd, .events = events};
-
-	return poll(&p, 1, timeout_ms) > 0;
-}
-
-static double cpu_us(void)
-{
-	const char *pid = getenv("BENCH_PID");
-	clockid_t clock = CLOCK_PROCESS_CPUTIME_ID;
-	struct timespec ts;
-
-	if ((pid && clock_getcpuclockid(atoi(pid), &clock) != 0) || clock_gettime(clock, &ts) < 0)
-		die("no processor time of %s", pid ? pid : "ours");
-	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
-}
-
-void say(const char *name, double value)
-{
-	(void)printf("%s %.3f\n", name, value);
-}
 
 static int by_size(const void *a, const void *b)
 {
@@ -166,6 +117,26 @@ static void measure_command(const struct subject *s, const char *address, int co
 	s->disconnect();
 }
 
+/* Write Commands as fast as the link takes them; bench-server says what became of them. It is given time on the link. */
+static void measure_push(const struct subject *s, const char *address, int count)
+{
+	uint8_t value[20] = {0}, ignored[VALUE_MAX];
+
+	s->connect(address);
+	(void)s->resolve();
+	s->choose(UUID_COUNT);
+	(void)s->read(ignored);
+	for (int i = 0; i < count; i++) {
+		struct wr w = wr_init(value, sizeof(value));
+
+		wr_le32(&w, (uint32_t)i);
+		wr_le64(&w, now_us());
+		s->command(value, sizeof(value));
+	}
+	(void)s->next(ignored, 2 * QUIET_MS);
+	s->disconnect();
+}
+
 /* ask the peer for values: 20 bytes, the time of sending behind their number */
 static bool order(const struct subject *s, const char *address, int count, uint32_t interval_us,
                   bool by_fd, double *ret_cpu_us)
@@ -206,6 +177,29 @@ static void flood(const struct subject *s, const char *address, int count, bool 
 	say("cpu_us", got > 1 ? (cpu_us() - cpu) / got : 0);
 	say("lost", count - got);
 	say("said_lost", (double)s->dropped());
+	s->disconnect();
+}
+
+/* the same of bench-server, whose values say when they were given away: from the first of these times to the last arrival */
+static void measure_notified(const struct subject *s, const char *address, int count)
+{
+	uint64_t first = 0, last = 0;
+	uint8_t value[VALUE_MAX];
+	double cpu;
+	int got = 0, len;
+
+	(void)order(s, address, count, 0, true, &cpu);
+	while (got < count && (len = s->next(value, QUIET_MS)) >= 0) {
+		struct rd r = rd_init(value, (size_t)len);
+
+		last = now_us();
+		(void)rd_le32(&r);
+		if (got++ == 0)
+			first = rd_le64(&r);
+	}
+	say("delivered_per_s", got ? got * 1e6 / (double)(last - first) : 0);
+	say("cpu_us", got ? (cpu_us() - cpu) / got : 0);
+	say("lost", count - got);
 	s->disconnect();
 }
 
@@ -319,6 +313,8 @@ int main(int argc, char **argv)
 		{"reconnect", measure_connect, false},
 		{"uuid", measure_uuid, true},
 		{"command", measure_command, false},
+		{"push", measure_push, false},
+		{"notified", measure_notified, false},
 		{"flood-fd", measure_flood_fd, false},
 		{"flood-signal", measure_flood_signal, false},
 		{"latency-fd", measure_latency_fd, false},
@@ -343,8 +339,8 @@ int main(int argc, char **argv)
 		}
 	}
 	(void)fputs("usage: bench-client floor|bluez|aiobled ADDRESS MEASURE [NUMBER]\n"
-	            "       MEASURE: read connect reconnect uuid command flood-fd flood-signal "
-	            "latency-fd latency-signal scan hold\n"
+	            "       MEASURE: read connect reconnect uuid command push notified flood-fd "
+	            "flood-signal latency-fd latency-signal scan hold\n"
 	            "       bench-client start USER BUSNAME PROGRAM [ARGUMENT...]\n",
 	            stderr);
 	return 2;

@@ -54,6 +54,9 @@ uint64_t now_us(void);
 /* say why and end with status 1 */
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
+/* processor time of the processes named by BENCH_PID, else of this one */
+double cpu_us(void);
+
 /* print "name value" */
 void say(const char *name, double value);
 

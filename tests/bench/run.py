@@ -22,6 +22,13 @@ measured:
 * scan: 50 addresses, each known before it starts; every report differs from the one before. bluetoothd merges what changed
   before it came to send a signal: the client never hears of it, so it counts as lost.
 * private memory: Private_Clean + Private_Dirty, two seconds after the start, and with a link to a resolved peer.
+* peripheral side: bench-server offers a service, and the central is the floor's program on the other controller, for all
+  three. The floor answers from memory, aiobled from the value that was registered with it, bluetoothd asks the program each
+  time. The processor time is that of daemon and program together. Floods: the program gives 800 notifications of 20 bytes at
+  once, "over the bus" by PropertiesChanged, or Write with send_update, without waiting for answers; by descriptor they go
+  through that of AcquireNotify or OpenNotify. Write commands: 400 of 20 bytes, as fast as the central's link takes them, each
+  of which the program wants to have: by WriteValue, or signals of a registration with capture; by descriptor through that of
+  AcquireWrite or Application1.Open. Rates are from the sending of the first to the arrival of the last.
 * start: from exec to the bus name, the median of 5 in a row after one that is not counted, so that files are in memory for
   both. aiobled takes its name when it has found its adapters, bluetoothd before that.
 """
@@ -38,14 +45,14 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 from aioble_test import Failure, peer, run  # noqa: E402
 
-CLIENT = os.path.join(os.environ["AIOBLED_BUILD"], "tests/bench/bench-client")
+CLIENT, SERVER = (os.path.join(os.environ["AIOBLED_BUILD"], "tests/bench", name) for name in ("bench-client", "bench-server"))
 BLUETOOTHD = "/usr/libexec/bluetooth/bluetoothd"
 SMALL, LARGE = (5, 25), (30, 200)
 STARTS = 5
 FLOOD, COMMANDS, REPORTS, PER_S, ADDRESSES = 800, 400, 1000, 1000, 50
 ADV_DATA = "02010608ff34120000{seq}"  # a flags field, and manufacturer data that differs in every report
 
-ROWS = (
+CENTRAL_ROWS = (
     ("read.read_us", "read over the bus, round trip p50, us", False),
     ("read.read_cpu_us", "  processor time of the daemon, us", False),
     ("command.commands_per_s", "write commands by descriptor, 20 bytes, packets/s", True),
@@ -68,6 +75,20 @@ ROWS = (
     ("private_idle_kb", "private memory idle, kB", False),
     ("private_link_kb", "private memory with a link to 30 / 200, kB", False),
     ("start_ms", "exec to bus name, ms", False),
+)
+PERIPHERAL_ROWS = (
+    ("served.read_us", "a central reads ours, round trip p50, us", False),
+    ("served.read_cpu_us", "  processor time of daemon and application, us", False),
+    ("notify-fd.delivered_per_s", "our notifications by descriptor, 800 at once: delivered/s", True),
+    ("notify-fd.lost", "  lost of 800", False),
+    ("notify-fd.cpu_us", "  processor time of daemon and application for each, us", False),
+    ("notify-bus.delivered_per_s", "our notifications over the bus, 800 at once: delivered/s", True),
+    ("notify-bus.lost", "  lost of 800", False),
+    ("notify-bus.cpu_us", "  processor time of daemon and application for each, us", False),
+    ("written-fd.received_per_s", "write commands to us by descriptor, 400 at once: received/s", True),
+    ("written-fd.lost", "  lost of 400", False),
+    ("written-bus.received_per_s", "write commands to us over the bus, 400 at once: received/s", True),
+    ("written-bus.lost", "  lost of 400", False),
 )
 
 
@@ -97,7 +118,7 @@ class Subject:
     pid = None
 
     def start(self):
-        os.environ["BENCH_LOCAL"] = re.search(r"BD Address: (\S+)", run("hciconfig", "hci0"))[1]
+        os.environ["BENCH_LOCAL"] = address_of("hci0")
         return {}
 
     def stop(self):
@@ -205,7 +226,57 @@ class Bench:
         self.scan()
 
 
-def measure(name):
+def address_of(adapter):
+    return re.search(r"BD Address: (\S+)", run("hciconfig", adapter))[1]
+
+
+class Serving:
+    """bench-server as the peripheral on hci0, and the floor's central on hci1; a new one of each for every line."""
+
+    def __init__(self, name, subject):
+        self.name, self.pid, self.result = name, subject.pid, {}
+        self.ours, self.theirs = address_of("hci0"), address_of("hci1")
+
+    def measure(self, prefix, way, measure, *arguments):
+        server = subprocess.Popen([SERVER, self.name, way, str(COMMANDS)], stdout=subprocess.PIPE, text=True,
+                                  env=dict(os.environ, BENCH_LOCAL=self.ours))
+        try:
+            if server.stdout.readline() != "ready\n":
+                raise Failure("bench-server is not ready")
+            pids = ",".join(str(pid) for pid in (self.pid, server.pid) if pid)
+            central = subprocess.Popen([CLIENT, "floor", self.ours, measure, *map(str, arguments)], stdout=subprocess.PIPE, text=True,
+                                       env=dict(os.environ, BENCH_LOCAL=self.theirs, BENCH_INDEX="1", BENCH_PID=pids))
+            got = figures(central)
+            server.kill()  # had it something to say, it was said
+            if measure == "push":
+                got = {key: float(value) for key, value in (server.stdout.readline().split() for _ in range(2))}
+            self.result.update(with_prefix(prefix, got))
+        except (Failure, ValueError, subprocess.SubprocessError) as error:
+            print("# %s: %s %s: %s" % (self.name, prefix, way, error), flush=True)
+        finally:
+            server.kill()
+            server.wait()
+
+    def all(self):
+        self.measure("served", "bus", "read")
+        for way in ("fd", "bus"):
+            self.measure("notify-" + way, way, "notified", FLOOD)
+            self.measure("written-" + way, way, "push", COMMANDS)
+
+
+def measure_peripheral(name):
+    """No peer program: both controllers are the kernel's, and whatever daemon there is sees both."""
+    subject = SUBJECTS[name]
+    subject.start()
+    serving = Serving(name, subject)
+    try:
+        serving.all()
+    finally:
+        subject.stop()
+    return serving.result
+
+
+def measure_central(name):
     """The peer is there before the subject and stays: no daemon ever sees its controller."""
     subject = SUBJECTS[name]
     with peer("scripted-peer", "--device", "1", ready=None) as p:
@@ -237,10 +308,10 @@ def ratio(a, b):
     return "0" if a == 0 else "%.3f" % (a / b) if a / b < 0.01 else "%.2f" % (a / b)
 
 
-def table(rounds):
+def table(rounds, rows):
     lines = ["| what | floor | bluetoothd | aiobled | aiobled / bluetoothd | aiobled / floor |", "|---|---|---|---|---|---|"]
     worse = []
-    for key, text, more_is_better in ROWS:
+    for key, text, more_is_better in rows:
         floor, bluez, ours = (middle(rounds, name, key) for name in ("floor", "bluez", "aiobled"))
         lines.append("| %s | %s | %s | %s | %s | %s |" % (text, number(floor), number(bluez), number(ours),
                                                           ratio(ours, bluez), ratio(ours, floor)))
@@ -250,14 +321,19 @@ def table(rounds):
 
 
 def main():
+    """run.py ROUNDS [central|peripheral]"""
+    parts = {"central": (measure_central, CENTRAL_ROWS), "peripheral": (measure_peripheral, PERIPHERAL_ROWS)}
+    chosen = [parts[name] for name in sys.argv[2:] or parts]
     rounds = []
     for i in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3):
         rounds.append({})
-        for name in sys.argv[2:] or SUBJECTS:
+        for name in SUBJECTS:
             print("# round %d: %s" % (i + 1, name), flush=True)
-            rounds[-1][name] = measure(name)
+            rounds[-1][name] = {}
+            for measure, _ in chosen:
+                rounds[-1][name].update(measure(name))
             print("# " + json.dumps(rounds[-1][name]), flush=True)
-    text, worse = table(rounds)
+    text, worse = table(rounds, [row for _, rows in chosen for row in rows])
     with open("/out/results.json", "w") as file:
         json.dump(rounds, file, indent=1)
     with open("/out/table.md", "w") as file:

@@ -23,6 +23,7 @@
 
 static struct {
 	int fd, hci, mgmt;
+	uint16_t index; /* of the controller */
 	struct addr peer;
 	uint8_t pdu[ATT_MTU_MAX];
 	uint16_t mtu;
@@ -59,8 +60,10 @@ static void mgmt_command(const struct wr *w, uint16_t opcode)
 static void floor_open(void)
 {
 	static const uint16_t steps[] = {MGMT_SET_LE, MGMT_SET_POWERED};
+	const char *index = getenv("BENCH_INDEX");
 
 	f.fd = f.hci = -1;
+	f.index = index ? (uint16_t)atoi(index) : 0;
 	f.mgmt = kernel_linux.mgmt(&kernel_linux);
 	if (f.mgmt < 0)
 		die("no mgmt channel");
@@ -68,20 +71,37 @@ static void floor_open(void)
 		uint8_t buf[32];
 		struct wr w = wr_init(buf, sizeof(buf));
 
-		mgmt_put_mode(&w, steps[i], 0, 1);
+		mgmt_put_mode(&w, steps[i], f.index, 1);
 		mgmt_command(&w, steps[i]);
 	}
+}
+
+/* bluetoothd is a client of everybody: there is nothing here for it */
+static void refuse(void)
+{
+	uint8_t buf[ATT_MTU_DEFAULT];
+	struct wr w = wr_init(buf, sizeof(buf));
+
+	if (f.pdu[0] == ATT_MTU_REQ)
+		att_put_mtu_rsp(&w, ATT_MTU_MAX);
+	else
+		att_put_error(&w, f.pdu[0], 1, ATT_ERR_NOT_FOUND);
+	(void)send(f.fd, buf, wr_len(&w), 0);
 }
 
 static size_t receive(int timeout_ms)
 {
 	ssize_t n;
 
-	if (!wait_fd(f.fd, POLLIN, timeout_ms))
-		return 0;
-	n = recv(f.fd, f.pdu, sizeof(f.pdu), 0);
-	if (n <= 0)
-		die("the link is gone");
+	do {
+		if (!wait_fd(f.fd, POLLIN, timeout_ms))
+			return 0;
+		n = recv(f.fd, f.pdu, sizeof(f.pdu), 0);
+		if (n <= 0)
+			die("the link is gone");
+		if (att_kind(f.pdu[0]) == ATT_KIND_REQUEST)
+			refuse();
+	} while (att_kind(f.pdu[0]) == ATT_KIND_REQUEST);
 	return (size_t)n;
 }
 
@@ -343,7 +363,7 @@ static void floor_disconnect(void)
 	struct wr w = wr_init(buf, sizeof(buf));
 
 	/* a closed channel alone would leave the link up for two seconds */
-	mgmt_put_addr_cmd(&w, MGMT_DISCONNECT, 0, &f.peer);
+	mgmt_put_addr_cmd(&w, MGMT_DISCONNECT, f.index, &f.peer);
 	mgmt_command(&w, MGMT_DISCONNECT);
 	(void)close(f.fd);
 }
