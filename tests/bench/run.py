@@ -273,6 +273,7 @@ def measure_peripheral(name):
         serving.all()
     finally:
         subject.stop()
+        run("hciconfig", "hci1", "down", check_status=False)  # a peer program gets it only so
     return serving.result
 
 
