@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # guest: timeout=120 controllers=1 radio=yes
 """aioble-radio at a real kernel, ruled by its control socket: controllers come, go, return and fail."""
-from aioble_test import *
+from radio_cases import *
 
 SOCKET = "/tmp/test-radio-control"
-MGMT_READ_INFO, MGMT_SET_POWERED = 4, 5
 
 
 def ask(cmd, **keys):
@@ -15,36 +14,6 @@ def ask(cmd, **keys):
 
 def here():
     return set(controllers("list").split())
-
-
-class Mgmt:
-    """The kernel's management channel, for one command after the other."""
-
-    def __init__(self):
-        import socket
-        self.sock = socket.socket(31, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 1)  # AF_BLUETOOTH, BTPROTO_HCI
-        import ctypes
-        address = (ctypes.c_uint16 * 3)(31, 0xffff, 3)  # HCI_DEV_NONE, HCI_CHANNEL_CONTROL
-        libc = ctypes.CDLL(None, use_errno=True)
-        check(libc.bind(self.sock.fileno(), address, 6) == 0, "bind of the management channel")
-
-    def command(self, opcode, index, params=b"", timeout=30):
-        """Status and parameters of the answer."""
-        self.sock.send(opcode.to_bytes(2, "little") + index.to_bytes(2, "little") +
-                       len(params).to_bytes(2, "little") + params)
-        end = time.monotonic() + timeout
-        while select.select([self.sock], [], [], max(0, end - time.monotonic()))[0]:
-            event = self.sock.recv(1024)
-            code = int.from_bytes(event[:2], "little")
-            if code in (1, 2) and event[2:4] == index.to_bytes(2, "little") and \
-                    event[6:8] == opcode.to_bytes(2, "little"):
-                return event[8], event[9:]
-        fail("no answer of the management channel to %#x" % opcode)
-
-    def address(self, index):
-        status, info = self.command(MGMT_READ_INFO, index)
-        equal(status, 0, "status of Read Controller Information")
-        return info[5::-1].hex(":").upper()
 
 
 before = here()
@@ -73,8 +42,8 @@ with case("it is pulled and comes back by itself"):
     watch = Mgmt()
     equal(ask("unplug", controller="third", for_ms=1500)["ok"], True)
     equal("hci%d" % watch.event(MGMT_INDEX_REMOVED)[0], new, "what was pulled")
-    watch.event(MGMT_INDEX_ADDED)
-    new, = here() - before - set(ready[1:])
+    new = "hci%d" % watch.event(MGMT_INDEX_ADDED)[0]
+    check(new in here(), "%s is announced and not there" % new)
     equal(mgmt.address(int(new[3:])), "00:11:22:33:44:55")
 
 with case("it is pulled for good"):
