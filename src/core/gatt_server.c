@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "gatt_server_priv.h"
@@ -275,9 +276,9 @@ static void app_gone(struct gatt_server *server, const struct gatt_app *app)
 	}
 }
 
-int gatt_server_add(struct gatt_server *server, const struct gatt_def_service *defs, size_t n,
-                    struct gatt_app *old, const struct gatt_app_events *events, void *data,
-                    struct gatt_app **ret, struct gatt_def_error *ret_error)
+static int add_app(struct gatt_server *server, const struct gatt_def_service *defs, size_t n,
+                   struct gatt_app *old, const struct gatt_app_events *events, void *data,
+                   struct gatt_app **ret, struct gatt_def_error *ret_error)
 {
 	struct gatt_hooks *hooks = calloc(1, sizeof(*hooks));
 	_cleanup_(freep) void *old_hooks = NULL;
@@ -301,6 +302,32 @@ int gatt_server_add(struct gatt_server *server, const struct gatt_def_service *d
 	gatt_table_changed(server);
 	*ret = app;
 	return 0;
+}
+
+/* There is one GAP and one GATT service (Core 5.4, Vol 3, Part C, 12; Part G, 7), and they are the server's. */
+static int refuse_own_services(const struct gatt_def_service *defs, size_t n,
+                               struct gatt_def_error *ret_error)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!uuid_equal16(&defs[i].uuid, UUID_GAP) &&
+		    !uuid_equal16(&defs[i].uuid, UUID_GATT))
+			continue;
+		*ret_error = (struct gatt_def_error){
+			.service = (int)i, .characteristic = -1, .descriptor = -1, .key = "uuid"};
+		(void)snprintf(ret_error->text, sizeof(ret_error->text),
+		               "is a service that the daemon has itself");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int gatt_server_add(struct gatt_server *server, const struct gatt_def_service *defs, size_t n,
+                    struct gatt_app *old, const struct gatt_app_events *events, void *data,
+                    struct gatt_app **ret, struct gatt_def_error *ret_error)
+{
+	int r = refuse_own_services(defs, n, ret_error);
+
+	return r < 0 ? r : add_app(server, defs, n, old, events, data, ret, ret_error);
 }
 
 void gatt_server_remove(struct gatt_app *app)
@@ -353,8 +380,8 @@ static int add_own_services(struct gatt_server *server)
 {
 	struct gatt_def_error error;
 	struct gatt_app *app;
-	int r = gatt_server_add(server, own_services, ARRAY_SIZE(own_services), NULL, NULL, NULL,
-	                        &app, &error);
+	int r = add_app(server, own_services, ARRAY_SIZE(own_services), NULL, NULL, NULL, &app,
+	                &error);
 
 	if (r < 0)
 		return r;

@@ -198,6 +198,19 @@ static const struct key *find_key(const char *section, const char *name)
 	return NULL;
 }
 
+/* A section that is not ours is the mistake, not each of its keys. */
+static void unknown(struct reading *rd, const char *section, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (strcmp(keys[i].section, section) == 0) {
+			mistake(rd, "unknown key \"%s\" in section [%s]", name, section);
+			return;
+		}
+	}
+	mistake(rd, "\"%s\" stands in an unknown section, [%s]; there are [General] and [Limits]",
+	        name, section);
+}
+
 /* libinih's callback; 1: go on */
 static int on_pair(void *user, const char *section, const char *name, const char *value)
 {
@@ -205,7 +218,7 @@ static int on_pair(void *user, const char *section, const char *name, const char
 	const struct key *key = find_key(section, name);
 
 	if (!key) {
-		mistake(rd, "unknown key \"%s\" in section [%s]", name, section);
+		unknown(rd, section, name);
 		return 1;
 	}
 	switch (key->kind) {
@@ -226,7 +239,20 @@ static int on_pair(void *user, const char *section, const char *name, const char
 	return 1;
 }
 
-/* libinih's reader; ours counts the lines, which its callback is not told */
+/* The rest of a line that the buffer could not hold. */
+static void skip_line(FILE *file)
+{
+	int c;
+
+	do {
+		c = getc(file);
+	} while (c != EOF && c != '\n');
+}
+
+/*
+ * libinih's reader; ours counts the lines, which its callback is not told, and takes none for two: what does not fit into
+ * the buffer would come as a line of its own.
+ */
 static char *read_line(char *buf, int size, void *stream)
 {
 	struct reading *rd = stream;
@@ -234,6 +260,11 @@ static char *read_line(char *buf, int size, void *stream)
 	if (!fgets(buf, size, rd->file))
 		return NULL;
 	rd->line++;
+	if (strchr(buf, '\n') || feof(rd->file))
+		return buf;
+	skip_line(rd->file);
+	mistake(rd, "the line is longer than %d bytes", size - 2);
+	*buf = '\0';
 	return buf;
 }
 

@@ -247,6 +247,8 @@ INVALID = [
     bad("services[0].uuid", definition(uuid="18")),
     bad("services[0].uuid", definition(uuid=Variant("u", 0x180d))),
     bad("services[1].uuid", service("180d"), {}),
+    bad("services[1].uuid", service("180d"), service("1800", chr_("2a00", read=True))),
+    bad("services[0].uuid", service("00001801-0000-1000-8000-00805f9b34fb", chr_("2a05", indicate=True))),
     bad("services[0].colour", definition(uuid="180d", colour=True)),
     bad("services[0].handle", definition(uuid="180d", handle=0)),
     bad("services[0].handle", definition(uuid="180d", handle=Variant("s", "1"))),

@@ -141,7 +141,10 @@ static void what_the_engine_says_has_a_path(void **state)
 		assert_string_equal(err.key, rows[i].key);
 		assert_non_null(strstr(err.text, rows[i].e.text));
 	}
-	assert_int_equal(app_defs_error(&defs, -ENOBUFS, &rows[0].e, &err), -ENOBUFS);
+	assert_int_equal(app_defs_error(&defs, -ENOBUFS,
+	                                &(struct gatt_def_error){-1, -1, -1, "attributes", ""},
+	                                &err),
+	                 -ENOBUFS);
 	assert_string_equal(err.what, "attributes");
 	assert_null(err.key);
 	assert_int_equal(app_defs_error(&defs, -ENOMEM, &rows[0].e, &err), -ENOMEM);

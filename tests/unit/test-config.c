@@ -124,6 +124,25 @@ static void names_each_mistake_and_keeps_the_rest(void **state)
 }
 
 /* A list of nothing but mistakes must not become the list of all. */
+static void sections_and_long_lines(void **state)
+{
+	char text[1024], name[300];
+	struct config c;
+
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	config_init(&c);
+	(void)snprintf(text, sizeof(text), "[GENERAL]\nLingerSec=5\n[General]\nDeviceName=%s\nAppearance=70000\n", name);
+	put("main.conf", text);
+	assert_int_equal(load(&c), 3);
+	assert_string_equal(complaints,
+	                    "main.conf:2: \"LingerSec\" stands in an unknown section, [GENERAL]; there are [General] and [Limits]\n"
+	                    "main.conf:4: the line is longer than 198 bytes\n"
+	                    "main.conf:5: Appearance=70000 is not a number from 0 to 65535\n");
+	assert_string_equal(c.device_name, "");
+	config_deinit(&c);
+}
+
 static void a_mistaken_adapter_is_not_every_adapter(void **state)
 {
 	struct config c;
@@ -198,6 +217,7 @@ int main(void)
 		T(nothing_there_gives_the_defaults),
 		T(reads_every_key),
 		T(names_each_mistake_and_keeps_the_rest),
+		T(sections_and_long_lines),
 		T(a_mistaken_adapter_is_not_every_adapter),
 		T(drop_ins_come_in_order_and_hide_each_other),
 		T(an_unreadable_file_is_a_mistake),

@@ -126,6 +126,9 @@ static void on_finished(struct advertise *a, sd_bus_message *m)
 	else if (strcmp(reason, "stopped") == 0 || strcmp(reason, "released") == 0)
 		ctl_done(a->c, ctl_fail(a->c, CTL_FAILED, "Canceled", NULL,
 		                        "advertise: somebody stopped it"));
+	else if (strcmp(reason, CTL_ERROR "Canceled") == 0) /* how a daemon says that it stops */
+		ctl_done(a->c, ctl_fail(a->c, CTL_UNREACHABLE, "Unreachable", NULL,
+		                        "advertise: the daemon went away"));
 	else
 		ctl_done(a->c, ctl_on_adapter(ctl_fail_reason(a->c, reason, 0, "advertise")));
 }

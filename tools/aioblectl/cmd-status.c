@@ -21,6 +21,13 @@ static bool wanted(struct ctl *c, json_object *adapter)
 	       strcmp(c->adapter, json_str(adapter, "Name")) == 0;
 }
 
+/* hci0 before hci1, conn/9 before conn/10 */
+static int by_path(const void *a, const void *b)
+{
+	return strverscmp(json_str(*(json_object *const *)a, "path"),
+	                  json_str(*(json_object *const *)b, "path"));
+}
+
 /* A list of {path, properties...} of all objects with this interface, on the adapter of -a */
 static json_object *collect(struct ctl *c, json_object *objects, const char *iface)
 {
@@ -40,6 +47,7 @@ static json_object *collect(struct ctl *c, json_object *objects, const char *ifa
 		json_object_object_add(o, "path", json_object_new_string(path));
 		json_object_array_add(list, o);
 	}
+	json_object_array_sort(list, by_path);
 	return list;
 }
 
