@@ -171,6 +171,19 @@ static void finish(struct send_call *call, int res)
 	bus_call_fail(&call->call, &e);
 }
 
+/* What both do first. Return: 0; else what the handler returns, @m was answered. */
+static int send_begin(sd_bus_message *m, const struct local_ref *l, struct send_args *a,
+                      struct send_call **ret)
+{
+	struct bus_error err;
+
+	holder_touch(&l->app->holder);
+	if (read_args(m, l, a, &err) < 0)
+		return bus_fail(m, &err);
+	holder_touch(&a->conn->holder);
+	return send_call_new(m, l, a, ret);
+}
+
 /* --- Notify --- */
 
 static void on_notified(struct op *op, int res)
@@ -184,15 +197,9 @@ int local_bus_notify(sd_bus_message *m, void *data, _unused_ sd_bus_error *error
 {
 	struct local_ref l = *(struct local_ref *)data;
 	struct send_call *call;
-	struct bus_error err;
 	struct send_args a;
-	int r;
+	int r = send_begin(m, &l, &a, &call);
 
-	holder_touch(&l.app->holder);
-	if (read_args(m, &l, &a, &err) < 0)
-		return bus_fail(m, &err);
-	holder_touch(&a.conn->holder);
-	r = send_call_new(m, &l, &a, &call);
 	if (r != 0)
 		return r;
 	op_init(&call->cmd.op, call->call.bus->loop, on_notified);
@@ -215,15 +222,9 @@ int local_bus_indicate(sd_bus_message *m, void *data, _unused_ sd_bus_error *err
 {
 	struct local_ref l = *(struct local_ref *)data;
 	struct send_call *call;
-	struct bus_error err;
 	struct send_args a;
-	int r;
+	int r = send_begin(m, &l, &a, &call);
 
-	holder_touch(&l.app->holder);
-	if (read_args(m, &l, &a, &err) < 0)
-		return bus_fail(m, &err);
-	holder_touch(&a.conn->holder);
-	r = send_call_new(m, &l, &a, &call);
 	if (r != 0)
 		return r;
 	op_init(&call->ind.op, call->call.bus->loop, on_indicated);
