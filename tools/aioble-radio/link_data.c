@@ -13,8 +13,6 @@
 
 #include "controller.h"
 
-#define REPORT_FRACTION 4 /* buffers are given back in such parts of all, within an event */
-
 /* --- what fits --- */
 
 /* LL payload that a time allows (4.5.10); 27 octets always fit. */
@@ -132,8 +130,8 @@ static void acl_acked(struct link *l)
 	list_del(&a->link);
 	free(a);
 	l->completed++;
-	if (l->completed * REPORT_FRACTION >= l->ctl->profile.acl_count || list_empty(&l->acl))
-		link_report_completed(l);
+	/* each at once: a host that hears of its room late lets the queue run dry, which ends the connection event */
+	link_report_completed(l);
 }
 
 /* Return: false when that was the end of @l. */
